@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PREFIX = Path("/opt/rt-engine")
-EXTRAS = ("metrics", "mqtt", "opcua")
+EXTRAS = ("http", "metrics", "mqtt", "opcua")
 """What an installation on a machine has beyond the least: servers and links that a plant asks for, and figures for Prometheus."""
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings", "station")

@@ -8,20 +8,18 @@ Long arrays are written in pieces, so that the interpreter is free between them.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from plc_bindings.http.ends import End, Ends
+from plc_bindings.http.json_values import encoded, numbers
 from plc_bindings.http.question import Question
 from plc_bindings.http.runs import Result
 
 PIECE: Final = 1024
 """Numbers that are written at once."""
 _LENGTH: Final = struct.Struct("<I")
-_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,12 @@ class Answer:
     header: int | None
 
 
-async def answered(name: str, question: Question, result: Result, ends: Ends) -> Answer:
+async def answered(name: bytes, question: Question, result: Result, ends: Ends) -> Answer:
     """The answer to a call that has outputs; `name`: the model's, in JSON."""
-    more = "" if question.id is None else f',"id":{_JSON(question.id)}'
+    more = b"" if question.id is None else b',"id":%b' % encoded(question.id)
     if result.status:
-        more += f',"parameters":{{"status":{result.status}}}'
-    described: list[str] = []
+        more += b',"parameters":{"status":%d}' % result.status
+    described: list[bytes] = []
     tensors: list[bytes | bytearray] = []
     batch = question.count if question.has_batch else None
     for number, is_binary in question.outputs:
@@ -46,38 +44,31 @@ async def answered(name: str, question: Question, result: Result, ends: Ends) ->
         if is_binary:
             tensor = _texts(raw, end) if end.names else raw
             tensors.append(tensor)
-            described.append(f'{begin}"parameters":{{"binary_data_size":{len(tensor)}}}}}')
+            described.append(b'%b"parameters":{"binary_data_size":%d}}' % (begin, len(tensor)))
         elif len(raw) <= PIECE * end.dtype.itemsize:
-            described.append(f'{begin}"data":{_written(raw, end, bool(result.status))}}}')
+            described.append(b'%b"data":%b}' % (begin, _written(raw, end)))
         else:
-            described.append(f'{begin}"data":[{await _in_pieces(raw, end, bool(result.status))}]}}')
-    text = (
-        f'{{"model_name":{name},"model_version":"{result.version}"{more},"outputs":[{",".join(described)}]}}'.encode()
-    )
+            described.append(b'%b"data":[%b]}' % (begin, await _in_pieces(raw, end)))
+    parts = (name, result.version, more, b",".join(described))
+    text = b'{"model_name":%b,"model_version":"%d"%b,"outputs":[%b]}' % parts
     if not tensors:
         return Answer(text, None)
     return Answer(b"".join((text, *tensors)), len(text))
 
 
-async def _in_pieces(raw: bytearray, end: End, has_odd: bool) -> str:
-    parts: list[str] = []
+async def _in_pieces(raw: bytearray, end: End) -> bytes:
+    parts: list[bytes] = []
     size = PIECE * end.dtype.itemsize
     for at in range(0, len(raw), size):
-        parts.append(_written(raw[at : at + size], end, has_odd)[1:-1])
+        parts.append(_written(raw[at : at + size], end)[1:-1])
         await asyncio.sleep(0)
-    return ",".join(parts)
+    return b",".join(parts)
 
 
-def _written(raw: bytearray, end: End, has_odd: bool) -> str:
-    """The elements as JSON; `has_odd`: some may be NaN or infinite, which JSON has not: they are null."""
-    values: Any = struct.unpack(f"<{len(raw) // end.dtype.itemsize}{end.code}", raw)
-    if end.names:
-        values = [_name(number, end) for number in values]
-    elif has_odd and end.dtype.kind == "f":
-        values = [one if math.isfinite(one) else None for one in values]
-    elif end.dtype.kind != "b":
-        return repr(list(values))  # of finite numbers the same as JSON, in a third of the time
-    return _JSON(values)
+def _written(raw: bytearray, end: End) -> bytes:
+    """The elements as JSON; it has no NaN and no infinity: those are null."""
+    values = struct.unpack(f"<{len(raw) // end.dtype.itemsize}{end.code}", raw)
+    return encoded([_name(number, end) for number in values]) if end.names else numbers(values)
 
 
 def _texts(raw: bytearray, end: End) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from plc_bindings.data.models import Served
 from plc_bindings.http.ends import End, Ends
+from plc_bindings.http.json_values import encoded
 from plc_bindings.http.runs import Result
 
 PLATFORM: Final = "rt_engine_onnx"
@@ -53,12 +53,12 @@ class Described:
     served: Served
     batch: int
     ends: Ends = field(init=False)
-    title: str = field(init=False)
+    title: bytes = field(init=False)
     """Its name, in JSON."""
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
-        self.ends, self.title = Ends.of(self.served.slot.model), json.dumps(self.served.name)
+        self.ends, self.title = Ends.of(self.served.slot.model), encoded(self.served.name)
 
     @property
     def name(self) -> str:

@@ -60,13 +60,15 @@ class End:
     names: tuple[str, ...]
     code: str
     """Of `number`, in `struct`."""
-    head: str
-    """How JSON of it begins: name and datatype."""
+    alone: bytes
+    """How JSON of it begins, up to its shape, without the batch's place."""
+    head: bytes
+    behind: bytes
+    """The same with it: before and behind the number that stands there."""
 
-    def begin(self, batch: int | None) -> str:
+    def begin(self, batch: int | None) -> bytes:
         """How JSON of it begins, up to its shape; `batch`: what stands in the batch's place, None: it has none."""
-        shape = self.shape if batch is None else (batch, *self.rest)
-        return f'{self.head}"shape":[{",".join(map(str, shape))}],'
+        return self.alone if batch is None else b"%b%d%b" % (self.head, batch, self.behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +114,8 @@ def _end(spec: TensorSpec, names: tuple[str, ...], takes_first: bool) -> End:
     number, size = NAMES[spec.dtype.name], math.prod(spec.shape)
     rest = spec.shape[1:] if takes_first else spec.shape
     datatype = BYTES if names else number
-    nbytes, head = size * spec.dtype.itemsize, f'{{"name":{json.dumps(spec.name)},"datatype":"{datatype}",'
-    return End(spec.name, datatype, number, spec.dtype, spec.shape, rest, size, nbytes, names, CODES[number], head)
+    nbytes, code = size * spec.dtype.itemsize, CODES[number]
+    begin = f'{{"name":{json.dumps(spec.name)},"datatype":"{datatype}","shape":['
+    alone, behind = (f"{','.join(map(str, dims))}]," for dims in (spec.shape, ("", *rest) if rest else ()))
+    texts = (f"{begin}{alone}".encode(), begin.encode(), behind.encode())
+    return End(spec.name, datatype, number, spec.dtype, spec.shape, rest, size, nbytes, names, code, *texts)

@@ -8,7 +8,6 @@ Only a flat array of numbers may be long. All else of a text has to be short: ne
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plc_bindings.http.errors import Refusal
+from plc_bindings.http.json_values import Load, exact
 
 WHOLE: Final = 32 * 1024
 """A text of up to so many bytes is read at once."""
@@ -26,7 +26,6 @@ PIECE: Final = 8 * 1024
 _LONG: Final = 4096
 _MARK: Final = secrets.token_hex(16)
 """Stands in the text where a long array stood; nobody outside can write it."""
-_DECODER: Final = json.JSONDecoder()
 _STOPS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|\[(?=[-+0-9.\s])', re.DOTALL)
 """A whole string, in which nothing begins; or what may be the beginning of an array of numbers."""
 
@@ -39,20 +38,20 @@ class Span:
     start: int
     end: int
 
-    def pieces(self) -> Iterator[list[Any]]:
+    def pieces(self, load: Load) -> Iterator[list[Any]]:
         """Its numbers, a part at a time; raises `ValueError`."""
         at = self.start
         while at <= self.end:
             cut = self.text.find(b",", min(at + PIECE, self.end), self.end)
             until = cut if cut >= 0 else self.end
-            numbers = json.loads(b"[%b]" % self.text[at:until])
+            numbers = load(b"[%b]" % self.text[at:until])
             if not numbers:
                 raise ValueError("an array ends with a comma")
             yield numbers
             at = until + 1
 
 
-def read(text: bytes) -> tuple[Any, dict[str, Span]]:
+def read(text: bytes, load: Load = exact) -> tuple[Any, dict[str, Span]]:
     """(what the text says, mark -> long array that the mark stands for).
 
     Raises:
@@ -62,7 +61,7 @@ def read(text: bytes) -> tuple[Any, dict[str, Span]]:
     if len(text) > WHOLE:
         text = _without_long(text, spans)
     try:
-        return _DECODER.decode(str(text, "utf-8")), spans
+        return load(text), spans
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is no JSON: {_why(error)}") from None
 

@@ -7,33 +7,24 @@ Pure, but for long arrays in JSON, which are read piece by piece.
 
 from __future__ import annotations
 
-import asyncio
-import math
-import struct
+import re
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import numpy as np
-
-from plc_bindings.http.ends import BYTES, CODES, End, Ends
-from plc_bindings.http.errors import Refusal, misfit, shown, wrong
+from plc_bindings.http.ends import End, Ends
+from plc_bindings.http.errors import Refusal, misfit, wrong
+from plc_bindings.http.json_values import Load, exact, quick
 from plc_bindings.http.numbers import WHOLE, Span, read
-from rt_engine.program.naming import UNKNOWN
+from plc_bindings.http.tensors import WHOLE_NUMBERS, Raw, from_binary, from_json, from_text, parameters_of
 
-Raw = bytes | bytearray | memoryview
 MOST_HEADS: Final = 32
 """JSON of so many calls of a model is remembered."""
-_LENGTH: Final = struct.Struct("<I")
-_PLAIN: Final[dict[str, frozenset[type]]] = {
-    "BOOL": frozenset((bool,)),
-    BYTES: frozenset((str,)),
-    **dict.fromkeys(("FP16", "FP32", "FP64"), frozenset((int, float, type(None)))),
-}
-"""Datatype -> what its elements are in JSON; of those that are not here: whole numbers. A null is a NaN, which JSON has not."""
-_WHOLE_NUMBERS: Final = frozenset((int,))
-_WORDS: Final = {BYTES: "strings", "BOOL": "true and false", "FP16": "numbers", "FP32": "numbers", "FP64": "numbers"}
+_T = TypeVar("_T")
+_MARK: Final = secrets.token_hex(16)
+_DATA: Final = re.compile(rb'"data"\s*:\s*(?=(\[[^"{}]*\]))')
+"""The place of a tensor's numbers, flat or nested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +70,16 @@ class _Head:
     is_bare: bool
 
 
+@dataclass(slots=True)
+class _Frame:
+    """JSON around the numbers of the only input, which came before: what it says, and what stands behind them."""
+
+    head: _Head
+    suffix: bytes
+
+
 class Reader:
-    """Reads calls of one model. JSON that came before, with all tensors behind it, is not read again.
+    """Reads calls of one model. JSON that came before is not read again, but for the numbers in it.
 
     Args:
         ends: of the model.
@@ -90,6 +89,9 @@ class Reader:
     def __init__(self, ends: Ends, most: int) -> None:
         self._ends, self._most = ends, most
         self._heads: dict[bytes, _Head] = {}
+        """With all tensors behind it."""
+        self._frames: dict[bytes, _Frame] = {}
+        """What stands before the numbers -> the rest."""
 
     async def asked(self, body: bytes, header: str | None) -> Question:
         """The call that a request's body stands for; `header`: its `Inference-Header-Content-Length`.
@@ -100,21 +102,29 @@ class Reader:
         text, tensors = _halves(body, header)
         if not text and header is not None:
             return _raw(tensors, self._ends, self._most)
+        try:
+            return await self._question(text, tensors, quick)
+        except Refusal:
+            return await self._question(text, tensors, exact)
+
+    async def _question(self, text: bytes, tensors: memoryview, load: Load) -> Question:
+        begin = _DATA.search(text) if not tensors and len(text) <= WHOLE else None
+        if begin is not None and (question := self._framed(text, begin.end(), load)) is not None:
+            return question
         head = self._heads.get(text)
         if head is None:
-            head = _read(text, self._ends, self._most)
-            if head.is_bare and head.id is None and len(self._heads) < MOST_HEADS and len(text) <= WHOLE:
-                self._heads[text] = head
+            head = _read(text, self._ends, self._most, load)
+            self._remember(text, head, begin)
         found: dict[str, Raw] = {}
         at = 0
         for where, end, entry, size in head.given:
             if size is None:
-                found[end.name] = await _from_text(entry, head.spans, end, head.count, where)
+                found[end.name] = await from_text(entry, head.spans, end, head.count, where, load)
                 continue
             if size > len(tensors) - at:
                 expected = f"at most {len(tensors) - at} bytes that are there"
                 raise wrong(f"{where}.parameters.binary_data_size", expected, size)
-            found[end.name] = _from_binary(tensors[at : at + size], entry["datatype"], end, head.count, where)
+            found[end.name] = from_binary(tensors[at : at + size], entry["datatype"], end, head.count, where)
             at += size
         if at != len(tensors):
             words = f"the binary tensors have {len(tensors):,} bytes, the inputs' binary_data_size names {at:,}"
@@ -122,12 +132,49 @@ class Reader:
         inputs = [found[end.name] for end in self._ends.inputs]
         return Question(head.id, head.count, head.has_batch, inputs, head.outputs, head.sequence)
 
+    # --- what came before ---------------------------------------------------------------------------------------------
 
-def _read(text: bytes, ends: Ends, most: int) -> _Head:
-    said, spans = read(text)
+    def _framed(self, text: bytes, at: int, load: Load) -> Question | None:
+        """A call whose JSON is known but for the numbers that begin there; None: it is not."""
+        frame = self._frames.get(text[:at])
+        if frame is None or not text.endswith(frame.suffix):
+            return None
+        try:
+            data = load(text[at : len(text) - len(frame.suffix)])
+        except (ValueError, RecursionError):
+            return None
+        head = frame.head
+        ((where, end, entry, _),) = head.given
+        raw = from_json(data, entry, end, head.count, where)
+        return Question(None, head.count, head.has_batch, [raw], head.outputs, head.sequence)
+
+    def _remember(self, text: bytes, head: _Head, data: re.Match[bytes] | None) -> None:
+        if head.id is not None or len(text) > WHOLE:
+            return
+        if head.is_bare:
+            _keep(self._heads, text, head)
+        elif data is not None and len(head.given) == 1:
+            prefix, suffix = text[: data.start(1)], text[data.end(1) :]
+            try:
+                marked = _read(b'%b"%b"%b' % (prefix, _MARK.encode(), suffix), self._ends, self._most, quick)
+            except Refusal:
+                return
+            if marked.given[0][2].get("data") == _MARK:  # else there are two of that name, or it stands elsewhere
+                _keep(self._frames, prefix, _Frame(marked, suffix))
+
+
+def _keep(known: dict[bytes, _T], text: bytes, value: _T) -> None:
+    """One more, of a few: who sends another each time takes no memory, and soon others are known again."""
+    if len(known) >= MOST_HEADS:
+        known.clear()
+    known[text] = value
+
+
+def _read(text: bytes, ends: Ends, most: int, load: Load) -> _Head:
+    said, spans = read(text, load)
     if type(said) is not dict:
         raise wrong("the body", "an object", said)
-    parameters = _parameters(said, "parameters")
+    parameters = parameters_of(said, "parameters")
     given = _inputs_by_name(said, ends)
     count, has_batch = _runs(given, ends, most)
     sized = [(where, end, entry, _size(entry, where)) for where, end, entry in given]
@@ -141,7 +188,7 @@ def _read(text: bytes, ends: Ends, most: int) -> _Head:
 
 def _size(entry: dict[str, Any], where: str) -> int | None:
     """A tensor's bytes behind the JSON; None: it is in the JSON."""
-    size = _parameters(entry, where).get("binary_data_size")
+    size = parameters_of(entry, where).get("binary_data_size")
     if size is not None and (type(size) is not int or size < 0):
         raise wrong(f"{where}.parameters.binary_data_size", "a number of bytes", size)
     return size
@@ -166,7 +213,7 @@ def _raw(tensors: memoryview, ends: Ends, most: int) -> Question:
     if rest or not count:
         raise misfit(f'input "{end.name}"', f"a multiple of {end.nbytes} bytes", f"{len(tensors)} bytes")
     _few_enough(count, most)
-    raw = _from_binary(tensors, end.datatype, end, count, f'input "{end.name}"')
+    raw = from_binary(tensors, end.datatype, end, count, f'input "{end.name}"')
     return Question(None, count, ends.takes_first or count > 1, [raw], ends.all_binary, None)
 
 
@@ -200,7 +247,7 @@ def _runs(given: Iterable[tuple[str, End, dict[str, Any]]], ends: Ends, most: in
     agreed: tuple[int, bool] | None = None
     for where, end, entry in given:
         shape = entry.get("shape")
-        is_shape = type(shape) is list and len(shape) <= 64 and set(map(type, shape)) <= _WHOLE_NUMBERS
+        is_shape = type(shape) is list and len(shape) <= 64 and set(map(type, shape)) <= WHOLE_NUMBERS
         runs = ends.runs(end, shape) if is_shape and shape is not None else None
         if runs is None:
             raise wrong(f"{where}.shape", _shapes(end, ends), shape)
@@ -223,124 +270,6 @@ def _few_enough(count: int, most: int) -> None:
         raise Refusal(413, f"a batch of {count:,}: expected at most {most:,}; send several requests")
 
 
-# --- one tensor -------------------------------------------------------------------------------------------------------
-
-
-def _from_binary(raw: memoryview, datatype: str, end: End, count: int, where: str) -> Raw:
-    if datatype == BYTES:
-        return _indices(_texts(raw, end.size * count, where), end)
-    if len(raw) != end.nbytes * count:
-        raise misfit(where, f"{end.nbytes * count} bytes of {datatype}", f"{len(raw)} bytes")
-    if datatype == "BOOL" and len(raw) and np.frombuffer(raw, np.uint8).max() > 1:
-        raise misfit(where, "bytes of 0 and 1", "others")
-    return raw
-
-
-def _texts(raw: memoryview, count: int, where: str) -> list[str]:
-    """A binary tensor of texts, each behind its length."""
-    found: list[str] = []
-    at = 0
-    while at + _LENGTH.size <= len(raw) and len(found) <= count:
-        (length,) = _LENGTH.unpack_from(raw, at)
-        at += _LENGTH.size
-        if length > len(raw) - at:
-            raise misfit(where, f"a text of {length} bytes, as its length says", f"{len(raw) - at}")
-        found.append(str(raw[at : at + length], "utf-8", "replace"))
-        at += length
-    if at != len(raw) or len(found) != count:
-        raise misfit(where, f"{count} texts, each behind its length in 4 bytes", f"{len(raw)} bytes")
-    return found
-
-
-def _indices(texts: Sequence[str], end: End) -> bytes:
-    """Names -> their numbers; a name that the model does not know is -1 (docs/adr/0032)."""
-    numbers = {name: number for number, name in enumerate(end.names)}
-    return struct.pack(f"<{len(texts)}{CODES[end.number]}", *[numbers.get(text, UNKNOWN) for text in texts])
-
-
-async def _from_text(entry: dict[str, Any], spans: dict[str, Span], end: End, count: int, where: str) -> Raw:
-    data = entry.get("data")
-    if type(data) is str and data in spans:
-        return await _from_span(spans[data], entry["datatype"], end, count, f"{where}.data")
-    return _from_json(data, entry, end, count, where)
-
-
-def _from_json(data: Any, entry: dict[str, Any], end: End, count: int, where: str) -> Raw:
-    size, place = end.size * count, f"{where}.data"
-    if type(data) is not list:
-        if "shared_memory_region" in _parameters(entry, where):
-            words = f"{where}: tensors in shared memory are not read by this server; send data, or binary_data_size"
-            raise Refusal(400, words)
-        raise wrong(place, "an array, or parameters.binary_data_size", data)
-    if data and type(data[0]) is list:
-        data = _flattened(data, entry["shape"], place)
-    if len(data) != size:
-        raise misfit(place, f"{size} elements", f"{len(data)}")
-    return _packed(data, entry["datatype"], end, place)
-
-
-async def _from_span(span: Span, datatype: str, end: End, count: int, where: str) -> bytes:
-    packed, found, size = bytearray(), 0, end.size * count
-    try:
-        for piece in span.pieces():
-            found += len(piece)
-            if found > size:
-                break
-            packed += _packed(piece, datatype, end, where)
-            await asyncio.sleep(0)
-    except ValueError as error:
-        raise Refusal(400, f"{where} is no JSON: {error}") from None
-    if found != size:
-        raise misfit(where, f"{size} elements", "more" if found > size else f"{found}")
-    return bytes(packed)
-
-
-def _flattened(data: list[Any], shape: Sequence[int], where: str) -> list[Any]:
-    """Nested arrays of this shape, in C order."""
-    for depth, length in enumerate(shape):
-        if depth:
-            if set(map(type, data)) - {list}:
-                break
-            data = list(chain.from_iterable(data))
-        if len(data) != math.prod(shape[: depth + 1]):
-            raise wrong(
-                where,
-                f"arrays of the shape {list(shape)}, or one flat array",
-                f"others ({length} in dimension {depth})",
-            )
-    return data
-
-
-def _packed(data: list[Any], datatype: str, end: End, where: str) -> bytes:
-    """Elements in the model's bytes."""
-    plain = _PLAIN.get(datatype, _WHOLE_NUMBERS)
-    kinds = set(map(type, data))
-    if not kinds <= plain:
-        other = next(one for one in data if type(one) not in plain)
-        raise wrong(where, f"{_WORDS.get(datatype, 'whole numbers')} for {datatype}", other)
-    if datatype == BYTES:
-        return _indices(data, end)
-    if type(None) in kinds:
-        data = [math.nan if one is None else one for one in data]
-    try:
-        if float in kinds and not math.isfinite(sum(data)) and not {math.inf, -math.inf}.isdisjoint(data):
-            raise OverflowError  # 1e999, and what is no JSON
-        return struct.pack(f"<{len(data)}{CODES[datatype]}", *data)
-    except (struct.error, OverflowError):
-        raise Refusal(400, f"{where}: a number is beyond {datatype}: {shown(_beyond(data, datatype))}") from None
-
-
-def _beyond(data: list[Any], datatype: str) -> Any:
-    for one in data:
-        try:
-            struct.pack(f"<{CODES[datatype]}", one)
-        except (struct.error, OverflowError):
-            return one
-        if abs(one) == math.inf:
-            return one
-    return None
-
-
 # --- what is wanted ---------------------------------------------------------------------------------------------------
 
 
@@ -361,7 +290,7 @@ def _wanted(said: dict[str, Any], ends: Ends, is_binary: bool) -> Sequence[tuple
         if number is None:
             names = ", ".join(f'"{end.name}"' for end in ends.outputs)
             raise wrong(f"{where}.name", f"each of the model's outputs at most once ({names})", name)
-        parameters = _parameters(entry, where)
+        parameters = parameters_of(entry, where)
         if parameters.get("classification"):
             raise Refusal(400, f"{where}: classification is not done here; ask for the scores, and sort them yourself")
         if "shared_memory_region" in parameters:
@@ -378,15 +307,6 @@ def _sequence(parameters: dict[str, Any]) -> Turn | None:
         raise wrong("parameters.sequence_id", "a number or a string of up to 128 characters", name)
     starts, ends = (_flag(parameters, f"sequence_{end}", "parameters") for end in ("start", "end"))
     return Turn(name, starts, ends)
-
-
-def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
-    found = entry.get("parameters")
-    if found is None:
-        return {}
-    if type(found) is not dict:
-        raise wrong(f"{where}.parameters" if where != "parameters" else where, "an object", found)
-    return found
 
 
 def _flag(parameters: dict[str, Any], name: str, where: str, default: bool = False) -> bool:

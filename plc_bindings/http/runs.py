@@ -16,8 +16,9 @@ from typing import Final
 from plc_bindings.calls.caller import ModelCaller
 from plc_bindings.calls.pace import Paces
 from plc_bindings.data.models import Served
-from plc_bindings.http.question import Question, Raw
+from plc_bindings.http.question import Question
 from plc_bindings.http.sequences import State
+from plc_bindings.http.tensors import Raw
 from scheduler.status import TaskStatus
 
 SLICE_S: Final = 0.0005

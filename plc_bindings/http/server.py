@@ -79,9 +79,8 @@ class HttpServer(ApartServer):
         self._guard = Guard(self.access, Tokens(options.tokens, {}), options.names)
         bodies = Bodies(options.body_bytes, options.body_s, self._pool)
         service = Service(options.station, self.models, self._guard, bodies, self._pool)
-        return web.Server(
-            service.handle, handler_cancellation=True, access_log=None
-        )  # who has gone is not computed for
+        # Who has gone is not computed for.
+        return web.Server(service.handle, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]  # see `Ready`
 
     async def close(self) -> None:
         """All connections are closed."""

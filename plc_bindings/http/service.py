@@ -26,15 +26,14 @@ from plc_bindings.http.errors import Refusal
 from plc_bindings.http.openapi import openapi
 from plc_bindings.http.page import STYLE, page
 from plc_bindings.http.question import Question, Reader
+from plc_bindings.http.ready import LENGTH, Ready, called
 from plc_bindings.http.runs import Result, Runs
 from plc_bindings.http.sequences import Key, Sequences
 from plc_bindings.web.door import dress
 from plc_bindings.web.guard import Guard, address_of, caller_of, viewer_of
 from rt_native import version
 
-LENGTH: Final = "Inference-Header-Content-Length"
 _HEADERS: Final = {"Server": "rt-engine", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_OF_CALLS: Final = {"Server": "rt-engine"}
 _CHANGING: Final = "models are changed by `rt-engine update`, which asks the station's gate; this server changes none"
 Plain = Callable[[], Any]
 """Gives what is answered in JSON."""
@@ -74,7 +73,7 @@ class Service:
             "stats": lambda one: {"model_stats": [one.statistics()]},
         }
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse | Ready:
         """The answer to a request; never raises but when the client is gone."""
         self._guard.requests += 1
         caller_of(request).answering()
@@ -105,7 +104,7 @@ class Service:
 
     # --- what a path means --------------------------------------------------------------------------------------------
 
-    async def _other(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _other(self, request: web.BaseRequest) -> web.StreamResponse | Ready:
         path = request.path.rstrip("/")
         fixed = self._fixed.get((request.method, path))
         if fixed is not None:
@@ -122,7 +121,7 @@ class Service:
             raise Refusal(405, f"{path}: expected {others[0]}, got {request.method}")
         raise Refusal(404, f"there is no {path!a} here; /openapi.json says what there is")
 
-    async def _model(self, request: web.BaseRequest, name: str, rest: list[str]) -> web.StreamResponse:
+    async def _model(self, request: web.BaseRequest, name: str, rest: list[str]) -> web.StreamResponse | Ready:
         model = self._models.get(name)
         if model is None:
             known = ", ".join(map(ascii, self._models)) or "none"
@@ -151,7 +150,9 @@ class Service:
 
     # --- a call -------------------------------------------------------------------------------------------------------
 
-    async def _infer(self, request: web.BaseRequest, model: Described, wanted: str | None) -> web.StreamResponse:
+    async def _infer(
+        self, request: web.BaseRequest, model: Described, wanted: str | None
+    ) -> web.StreamResponse | Ready:
         begin_ns, result = time.perf_counter_ns(), None
         try:
             with self._bodies.room() as room:
@@ -164,16 +165,10 @@ class Service:
             answer = await answered(model.title, question, result, model.ends)
         finally:
             model.counts.note(result, begin_ns)
-        if answer.header is None:
-            headers = {**_OF_CALLS, "Content-Type": "application/json"}
-        else:
-            headers = {**_OF_CALLS, "Content-Type": "application/octet-stream", LENGTH: str(answer.header)}
         data, coding = answer.body, ""
         if "Accept-Encoding" in request.headers:
             data, coding = await self._bodies.packed(request, data)
-        if coding:
-            headers["Content-Encoding"] = coding
-        return web.Response(body=data, headers=headers)
+        return called(request, data, answer.header, coding)
 
     async def _computed(self, request: web.BaseRequest, model: Described, question: Question) -> Result:
         runs, turn = self._runs[model.name], question.sequence

@@ -13,6 +13,7 @@ import rt_engine
 from plc_bindings.http import question
 from plc_bindings.http.ends import Ends
 from plc_bindings.http.errors import Refusal
+from plc_bindings.http.json_values import exact
 from plc_bindings.http.question import Reader
 from tests.plc_bindings.http.plant import kinds, loaded, policy_input
 
@@ -171,10 +172,16 @@ def test_texts_stand_behind_their_lengths(raw):
         ask(head + raw, "names", str(len(head)))
 
 
-def test_json_that_came_before_is_not_read_again(monkeypatch):
-    """The tensors behind it are; what has numbers in it, or an id, is read each time; and what is remembered is bounded."""
-    read, texts = question.read, []
-    monkeypatch.setattr(question, "read", lambda text: texts.append(text) or read(text))
+@pytest.fixture
+def texts(monkeypatch):
+    """All JSON that is read as a whole."""
+    read, found = question.read, []
+    monkeypatch.setattr(question, "read", lambda text, load: found.append(text) or read(text, load))
+    return found
+
+
+def test_json_that_came_before_is_not_read_again(texts):
+    """The tensors behind it are; what has an id is read each time; and what is remembered is bounded."""
     reader = Reader(ends("policy"), 64)
 
     def call(body, tensors=HALF):
@@ -185,12 +192,77 @@ def test_json_that_came_before_is_not_read_again(monkeypatch):
     assert [call(binary), call(binary, HALF[::-1])] == [HALF, HALF[::-1]] and len(texts) == 1
     with pytest.raises(Refusal, match="binary_data_size"):
         call(binary, HALF[1:])
-    for body, tensors in ((binary | {"id": "a"}, HALF), (tensor(), b"")):
+    for body, tensors in ((binary | {"id": "a"}, HALF), (tensor() | {"id": "a"}, b"")):
         texts.clear()
         assert call(body, tensors) == call(body, tensors) == HALF and len(texts) == 2
     for number in range(100):
         call(binary | {"a": number})
-    assert len(reader._heads) <= question.MOST_HEADS
+        call(tensor() | {"a": number}, b"")
+    assert max(len(reader._heads), len(reader._frames)) <= question.MOST_HEADS
+
+
+def test_of_json_that_came_before_the_numbers_alone_are_read(texts):
+    """Flat or nested, many or few; what is no array of numbers there is refused as ever."""
+    reader = Reader(ends("policy"), 64)
+
+    def call(body):
+        return bytes(
+            asyncio.run(reader.asked(body if isinstance(body, bytes) else json.dumps(body).encode(), None)).inputs[0]
+        )
+
+    behind = {"outputs": [{"name": "y"}], "parameters": {"binary_data_output": True}}
+    for shape in ([1, 16], [2, 16]):
+        assert call(tensor(shape=shape, data=[0.5] * 16 * shape[0]) | behind) == HALF * shape[0]
+    texts.clear()
+    for values in ([1] * 16, [[2.5] * 16], [None] * 16):
+        expected = np.array(values, float).astype(np.float32).reshape(-1)
+        assert np.array_equal(np.frombuffer(call(tensor(data=values) | behind), np.float32), expected, equal_nan=True)
+    assert texts == []
+    with pytest.raises(Refusal, match="16 elements, got 15"):
+        call(tensor(data=[0.5] * 15) | behind)
+    assert texts == []
+    spoiled = json.dumps(tensor() | behind).encode().replace(b"0.5]", b'0.5], "data": [1]')
+    with pytest.raises(Refusal, match="16 elements, got 1"):
+        call(spoiled)
+
+
+@pytest.mark.parametrize(
+    "more", [b',"data":[1]', b',"d\\u0061ta":[1]', b',"a":{"data":[0.5]}', b',"b":"[1]"', b',"parameters":{"data":[0]}']
+)
+@pytest.mark.parametrize("name", ["x", "data"])
+def test_numbers_are_taken_from_the_place_where_json_has_them(more, name):
+    """Another entry of that name, before or behind, does not lead astray: all that comes twice is answered twice alike."""
+    data = b'"data":[%s]' % b",".join(b"%d" % n for n in range(16))
+    for text in (data + more, more[1:] + b"," + data):
+        body = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,16],%s}]}' % text
+        reader = Reader(ends("policy"), 64)
+        assert len({outcome(reader, body.replace(b'"x"', b'"%s"' % name.encode())) for _ in range(2)}) == 1
+        assert outcome(reader, body) == outcome(None, body)
+
+
+def outcome(reader, body, header=None):
+    """What becomes of a body; without a reader: by Python's own JSON, for the first time."""
+    if reader is None:
+        return asyncio.run(_exactly(body, header))
+    return asyncio.run(_told(reader.asked(body, header)))
+
+
+async def _exactly(body, header):
+    try:
+        text, tensors = question._halves(body, header)
+        if not text and header is not None:
+            return await _told(Reader(ends("policy"), 64).asked(body, header))
+    except Refusal as error:
+        return error.status, str(error)
+    return await _told(Reader(ends("policy"), 64)._question(text, tensors, exact))
+
+
+async def _told(asked):
+    try:
+        found = await asked
+    except Refusal as error:
+        return error.status, str(error)
+    return found.id, found.count, found.has_batch, *map(bytes, found.inputs), tuple(found.outputs), found.sequence
 
 
 @pytest.mark.parametrize("header", ["x", "-1", "1e3", "999999999999999999", "99", " 1", "\u0663"])
@@ -229,6 +301,8 @@ def fuzzed(seed):
         whole["inputs"][0]["parameters"] = {"binary_data_size": dice.choice((64, 128, 0, 63))}
     for _ in range(dice.randrange(3)):
         whole = spoiled(whole, dice)
+    if dice.random() < 0.5 and isinstance(whole, dict):
+        whole.pop("id", None)
     body = bytearray(json.dumps(whole).encode())
     if dice.random() < 0.3:
         for _ in range(dice.randrange(1, 6)):
@@ -239,22 +313,22 @@ def fuzzed(seed):
 
 @pytest.mark.parametrize("seeds", [range(3000)])
 def test_any_bytes_are_a_call_or_a_refusal(seeds):
+    """The same as with Python's own JSON, whatever came before."""
+
     async def all_of_them():
         reader = Reader(ends("policy"), 64)
-        found, refusals = {"call": 0, "refusal": 0}, set()
+        calls, refusals = 0, []
         for seed in seeds:
             body, header = fuzzed(seed)
-            try:
-                call = await reader.asked(body, header)
-            except Refusal as error:
-                told = (error.status, str(error))
-                found["refusal"] += 1
-                refusals.add(told)
+            told = await _told(reader.asked(body, header))
+            assert repr(told) == repr(await _exactly(body, header)), body
+            if len(told) == 2:
+                refusals.append(told)
             else:
-                assert [len(raw) for raw in call.inputs] == [64 * call.count]
-                found["call"] += 1
-        return found, refusals
+                assert len(told[3]) == 64 * told[1]
+                calls += 1
+        return calls, refusals
 
-    found, refusals = asyncio.run(all_of_them())
-    assert min(found.values()) > len(seeds) // 50, found
+    calls, refusals = asyncio.run(all_of_them())
+    assert min(calls, len(refusals)) > len(seeds) // 50
     assert {status for status, _ in refusals} <= {400, 413} and max(len(words) for _, words in refusals) < 500
