@@ -10,18 +10,19 @@ context.run()
 y = context.outputs["y"]             # a view of the last result
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rt_engine import errors
-from rt_engine.model import Model, Report, load
-from rt_engine.program.program import TensorSpec
-from rt_engine.run.context import Context
-from rt_engine.slot import ModelSlot, UpdateResult
-from rt_engine.status import Status
+from rt_native.lazily import lazily
 from rt_native.version import TEXT as __version__
 
 if TYPE_CHECKING:
+    from rt_engine.model import Model, Report, load
+    from rt_engine.program.program import TensorSpec
     from rt_engine.quantization.quantizer import Quantized, quantize
+    from rt_engine.run.context import Context
+    from rt_engine.slot import ModelSlot, UpdateResult
+    from rt_engine.status import Status
 
 __all__ = [
     "Context",
@@ -38,11 +39,14 @@ __all__ = [
     "quantize",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """What needs ONNX is imported when it is asked for: a compiled program runs without it."""
-    if name in ("Quantized", "quantize"):
-        from rt_engine.quantization import quantizer
-
-        return getattr(quantizer, name)
-    raise AttributeError(f"module 'rt_engine' has no attribute {name!r}")
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "model": "Model Report load",
+        "program.program": "TensorSpec",
+        "quantization.quantizer": "Quantized quantize",
+        "run.context": "Context",
+        "slot": "ModelSlot UpdateResult",
+        "status": "Status",
+    },
+)

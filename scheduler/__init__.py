@@ -6,16 +6,21 @@ with Scheduler([task]) as scheduler:
     print(scheduler.stats()["axis"].wakeup.p99_ns)
 """
 
+from typing import TYPE_CHECKING
+
+from rt_native.lazily import lazily
 from scheduler import errors
-from scheduler.envelope import Envelope
-from scheduler.instead import Fallback, Monitor, OnLate
-from scheduler.rights import Grant
-from scheduler.scheduler import Scheduler
-from scheduler.stats import Latency, TaskStats, Usage
-from scheduler.status import Action, State, TaskStatus
-from scheduler.steps import Step
-from scheduler.task import Guard, Input, Output, Task, Trigger
-from scheduler.wakeup import measure_wakeup
+
+if TYPE_CHECKING:
+    from scheduler.envelope import Envelope
+    from scheduler.instead import Fallback, Monitor, OnLate
+    from scheduler.rights import Grant
+    from scheduler.scheduler import Scheduler
+    from scheduler.stats import Latency, TaskStats, Usage
+    from scheduler.status import Action, State, TaskStatus
+    from scheduler.steps import Step
+    from scheduler.task import Guard, Input, Output, Task, Trigger
+    from scheduler.wakeup import measure_wakeup
 
 __all__ = [
     "Action",
@@ -39,3 +44,18 @@ __all__ = [
     "errors",
     "measure_wakeup",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "envelope": "Envelope",
+        "instead": "Fallback Monitor OnLate",
+        "rights": "Grant",
+        "scheduler": "Scheduler",
+        "stats": "Latency TaskStats Usage",
+        "status": "Action State TaskStatus",
+        "steps": "Step",
+        "task": "Guard Input Output Task Trigger",
+        "wakeup": "measure_wakeup",
+    },
+)

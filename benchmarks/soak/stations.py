@@ -161,7 +161,7 @@ class Soaked:
 
     def status(self) -> Snapshot | None:
         """The station now; None: it does not answer."""
-        from station.running.control import socket_path
+        from station.running.places import socket_path
 
         try:
             return fetch_status(socket_path(self.name))

@@ -27,7 +27,7 @@ def models(station: StationFileArgument = Path(DEFAULT_FILE), as_json: JsonOptio
     with explained(errors):
         from station.file.reading import read_station
         from station.machine.claims import holder
-        from station.running.holding import identity
+        from station.running.finding import identity
         from station.store.looking import look, to_json, why_words
 
         file = read_station(station)

@@ -42,7 +42,8 @@ def run(
         from station.running.control import ControlServer
         from station.running.holding import Held
         from station.running.libraries import compiling
-        from station.running.station import Station, stopped_by_signals
+        from station.running.signals import stopped_by_signals
+        from station.running.station import Station
         from station.show.report import ReportKeeper
         from station.store.starting import kept_in
 
@@ -94,7 +95,7 @@ def _run(running: Station, console: Terminal, seconds: float | None) -> None:
 
 def _place(socket: Path | None, name: str) -> Path:
     """Where other programs find the control socket. Where no folder for it can be made, its server says so."""
-    from station.running.control import socket_path, socket_place
+    from station.running.places import socket_path, socket_place
 
     try:
         return socket or socket_path(name)

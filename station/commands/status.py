@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
@@ -32,19 +31,17 @@ def status(
 
     console = Terminal()
     with explained(Terminal(stderr=True)):
-        from station.running.asking import fetch_status
-        from station.show.live import LIVE_TAGS, draw
-        from station.show.verdict import unwell
+        from station.running.asking import fetch_health, fetch_status
 
-        asked_ns = time.monotonic_ns()
-        tags = 0 if health else None if as_json else LIVE_TAGS
-        snapshot = fetch_status(control_socket(which or station, socket), tags)
-    if health:
-        wrong = list(unwell(snapshot, asked_ns))
-        say(console, f"{snapshot.station} " + ("is healthy" if not wrong else f"is not well: {'; '.join(wrong)}"))
-        if wrong:
-            raise typer.Exit(ExitCode.FAILED)
-    elif as_json:
+        place = control_socket(which or station, socket)
+        if health:
+            name, wrong = fetch_health(place)
+            say(console, f"{name} " + ("is healthy" if not wrong else f"is not well: {'; '.join(wrong)}"))
+            raise typer.Exit(ExitCode.FAILED if wrong else ExitCode.OK)
+        from station.show.live import LIVE_TAGS, draw
+
+        snapshot = fetch_status(place, None if as_json else LIVE_TAGS)
+    if as_json:
         print_json(snapshot.to_json())
     else:
         console.print(draw(snapshot))

@@ -47,8 +47,8 @@ from station.demo.screen import Screen
 from station.demo.story import Networks, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
-from station.running.control import socket_path
 from station.running.libraries import compiling
+from station.running.places import socket_path
 
 HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"

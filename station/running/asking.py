@@ -1,23 +1,27 @@
-"""What commands ask of a running station, at its control socket (`station.running.control` says what it answers)."""
+"""What commands ask of a running station, at its control socket (`station.running.control` says what it answers).
+
+What is asked every minute (`fetch_health`) takes nothing but the standard library.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import json
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from rt_engine.change import ChangeState
-from station.change.answer import Updated
 from station.errors import NotRunningError, RefusedError
-from station.machine.claims import MOST_BYTES
 from station.running.finding import running_stations
-from station.show.snapshot import Snapshot
-from station.show.tags import TagView, from_json
+from station.running.places import answers, too_long
+
+if TYPE_CHECKING:
+    from station.change.answer import Updated
+    from station.show.snapshot import Snapshot
+    from station.show.tags import TagView
 
 STATUS_TIMEOUT_S: Final = 5.0
 WORD_TIMEOUT_S: Final = 30.0
@@ -28,36 +32,28 @@ NO_WISHES: Final[Mapping[str, str]] = {}
 _POLL_S: Final = 0.05
 
 
-def answers(path: Path) -> bool:
-    """Does anybody listen there?"""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-def too_long(path: Path) -> str:
-    """Why no socket can have this path; empty: one can."""
-    if len(os.fsencode(path)) <= MOST_BYTES:
-        return ""
-    return (
-        f"{path} is longer than the {MOST_BYTES} bytes that a socket's path can have; give a shorter one with --socket"
-    )
-
-
 def fetch_status(path: Path, tags: int | None = 0) -> Snapshot:
     """The station that answers at `path`, now, with so many of its tags; None: all.
 
     Raises:
         NotRunningError: none does.
     """
+    from station.show.snapshot import Snapshot
+
     asked = ALL_TAGS if tags is None else str(tags)
     answer = request(path, "GET", f"/status?tags={asked}", None, STATUS_TIMEOUT_S)
     try:
         return Snapshot.from_json(answer)
     except ValueError as error:
+        raise NotRunningError(_no_station(path)) from error
+
+
+def fetch_health(path: Path) -> tuple[str, list[str]]:
+    """(the name of the station that answers at `path`, what is not well with it, in words). Raises as `fetch_status`."""
+    answer = request(path, "GET", "/health", None, STATUS_TIMEOUT_S)
+    try:
+        return str(answer["station"]), [str(one) for one in answer["wrong"]]
+    except (TypeError, LookupError) as error:
         raise NotRunningError(_no_station(path)) from error
 
 
@@ -68,6 +64,8 @@ def fetch_tags(path: Path, patterns: Iterable[str] = ()) -> tuple[TagView, ...]:
         NotRunningError: no station answers at `path`.
         RefusedError: a pattern means no tag; the message names the nearest.
     """
+    from station.show.tags import from_json
+
     url = "/tags?" + urlencode([("name", pattern) for pattern in patterns])
     answer = request(path, "GET", url, None, STATUS_TIMEOUT_S)
     try:
@@ -91,6 +89,9 @@ def request_update(path: Path, files: Mapping[str, Path], wishes: Mapping[str, s
         NotRunningError: no station answers at `path`.
         RefusedError: it refused, with its reason.
     """
+    from rt_engine.change import ChangeState
+    from station.change.answer import Updated
+
     body = {"files": {slot: str(file.absolute()) for slot, file in files.items()}, **wishes}
     answer = request(path, "POST", "/update", body, UPDATE_TIMEOUT_S * max(len(files), 1))
     try:
@@ -167,35 +168,31 @@ def has_ended(path: Path, patience_s: float) -> bool:
 
 def request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> Any:
     """What the station answers to one question; raises as `request_update`."""
-    import aiohttp
-
     if why := too_long(path):
         raise NotRunningError(why)
-
-    async def send() -> Any:
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
-            session.request(method, f"http://station{url}", json=body) as response,
-        ):
-            if response.content_type != "application/json":
-                raise RefusedError(f"the station answered {response.status} {response.reason}")
-            try:
-                answer = await response.json()
-                if response.status >= 400:
-                    raise RefusedError(str(answer["error"]))
-            except (ValueError, TypeError, LookupError, RecursionError) as error:
-                raise NotRunningError(f"what answers{_at(path)} is no station") from error
-            return answer
-
+    sent = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {url} HTTP/1.1\r\nHost: station\r\nConnection: close\r\nContent-Type: application/json\r\n"
     try:
-        return asyncio.run(send())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as station:
+            station.settimeout(timeout_s)
+            station.connect(str(path))
+            station.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+            response = HTTPResponse(station, method=method)
+            response.begin()
+            if response.headers.get_content_type() != "application/json":
+                raise RefusedError(f"the station answered {response.status} {response.reason}")
+            answer = json.loads(response.read())
+            if response.status >= 400:
+                raise RefusedError(str(answer["error"]))
+            return answer
     except TimeoutError as error:
         raise NotRunningError(
             f"the station{_at(path)} did not answer within {timeout_s:g} s: it is starting, or busy; ask again"
         ) from error
-    except (aiohttp.ClientConnectionError, OSError) as error:
+    except OSError as error:
         raise NotRunningError(_not_running(path, error)) from error
+    except (HTTPException, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise NotRunningError(f"what answers{_at(path)} is no station") from error
 
 
 def _at(path: Path) -> str:
@@ -205,7 +202,7 @@ def _at(path: Path) -> str:
 
 def _not_running(path: Path, error: Exception) -> str:
     """Which station does not run, how to start it, and which do."""
-    if isinstance(error, PermissionError) or isinstance(getattr(error, "os_error", None), PermissionError):
+    if isinstance(error, PermissionError):
         return f"the control socket {path} is another user's: only the user who runs a station can talk to it"
     others = ", ".join(dict.fromkeys(str(station) for station in running_stations()))
     running = f"; running: {others}" if others else "; no other station runs"

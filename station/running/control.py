@@ -1,6 +1,7 @@
 """The control socket of a running station: HTTP over a Unix socket that only its user, and root, can talk to.
 
     GET  /status          -> 200, a `Snapshot` without tags; /status?tags=20 or ?tags=all with some or all of them
+    GET  /health          -> 200, {"station", "wrong": [what is not well, in words]}
     GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
     POST /update, /commit, /rollback, /allow: `station.running.changing`
     POST /reset-state/{task}  -> 200 {"message"} | 404 | 422 {"error"}; what the task keeps from cycle to cycle begins anew
@@ -22,27 +23,24 @@ import selectors
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from station.errors import (
-    AlreadyRunningError,
-    RefusedError,
-    StationError,
-    UnsafeFolderError,
-    UnsafeSocketError,
-)
+from station.errors import AlreadyRunningError, RefusedError, StationError, UnsafeSocketError
 from station.machine.claims import claim, peer
-from station.machine.folders import FOLDER_MODE, own_folder, temporary
+from station.machine.folders import FOLDER_MODE
 from station.recorder.shelf import Kept
-from station.running.asking import ALL_TAGS, answers, too_long
+from station.running.asking import ALL_TAGS
 from station.running.changing import Changing, changing_routes
 from station.running.holding import Held
+from station.running.places import answers, too_long
 from station.show.snapshot import Snapshot
 from station.show.tags import TagView, to_json
+from station.show.verdict import unwell
 
 SOCKET_MODE: Final = 0o600
 BODY_LIMIT: Final = 192 * 1024
@@ -108,39 +106,6 @@ class Controlled(Protocol):
         """Ask the station to end; returns at once."""
 
 
-def socket_path(station: str) -> Path:
-    """Where the control socket of a station of this user is; its folder is made, and is closed to everybody else.
-
-    Raises:
-        UnsafeSocketError: the folder is not ours alone.
-        OSError: it cannot be made.
-    """
-    place = socket_place(station)
-    try:
-        own_folder(place.parent)
-    except UnsafeFolderError as error:
-        helps = (
-            "set RuntimeDirectoryMode=0700 in its unit"
-            if _service_folder()
-            else "set XDG_RUNTIME_DIR to one of your own"
-        )
-        raise UnsafeSocketError(f"{error}: remove it, or {helps}") from error
-    return place
-
-
-def socket_place(station: str) -> Path:
-    """The same, whether there is such a folder or not: of a service, its own; of a user, of the session, else in /tmp."""
-    service, session = _service_folder(), os.environ.get("XDG_RUNTIME_DIR")
-    if service:
-        return Path(service) / f"{station}.sock"
-    return (Path(session) / "rt-engine" if session else temporary("/tmp")) / f"{station}.sock"
-
-
-def _service_folder() -> str:
-    """systemd's `RuntimeDirectory` of this service; the first, if there are several."""
-    return os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-
-
 class ControlServer:
     """Serves a station's control socket until closed. Context manager.
 
@@ -198,6 +163,7 @@ class ControlServer:
         app.add_routes(
             [
                 web.get("/status", self._get_status),
+                web.get("/health", self._get_health),
                 web.get("/tags", self._get_tags),
                 *changing_routes(self._station.changes),
                 web.post("/reset-state/{task}", self._post_reset_state),
@@ -246,6 +212,13 @@ class ControlServer:
             return web.json_response({"error": f"expected tags={ALL_TAGS}, or a number"}, status=400)
         tags = None if asked == ALL_TAGS else int(asked[:_DIGITS])
         return web.json_response(self._station.snapshot(tags).to_json())
+
+    async def _get_health(self, _: Any) -> Any:
+        from aiohttp import web
+
+        asked_ns = time.monotonic_ns()
+        snapshot = self._station.snapshot()
+        return web.json_response({"station": snapshot.station, "wrong": list(unwell(snapshot, asked_ns))})
 
     async def _get_tags(self, request: Any) -> Any:
         from aiohttp import web

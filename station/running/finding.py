@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from station.errors import NotRunningError
 from station.machine.claims import Holder, address, claimed_texts, holder
-from station.running.holding import identity
+
+_DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,17 @@ class Running:
 
     def __str__(self) -> str:
         return self.name if self.by.hears_us else f"{self.name} (user {self.by.user}'s)"
+
+
+def identity(file: Path) -> str:
+    """The same for every path that leads to a station file, also when an editor has replaced the file.
+
+    Raises:
+        OSError: its folder cannot be looked at.
+    """
+    real = file.resolve()
+    folder = real.parent.stat()
+    return sha256(f"{folder.st_dev} {folder.st_ino} {os.fsencode(real.name)!r}".encode()).hexdigest()[:_DIGITS]
 
 
 def running_stations() -> list[Running]:

@@ -13,28 +13,13 @@ import fcntl
 import os
 import socket
 from contextlib import ExitStack
-from hashlib import sha256
-from pathlib import Path
-from typing import Final
 
 from station.errors import AlreadyRunningError, UnsafeSocketError
 from station.file.reading import StationFile
 from station.file.view import link_of
 from station.machine.claims import Kind, claim, drain, holder
+from station.running.finding import identity
 from station.terms.tables import TagTable
-
-_DIGITS: Final = 16
-
-
-def identity(file: Path) -> str:
-    """The same for every path that leads to a station file, also when an editor has replaced the file.
-
-    Raises:
-        OSError: its folder cannot be looked at.
-    """
-    real = file.resolve()
-    folder = real.parent.stat()
-    return sha256(f"{folder.st_dev} {folder.st_ino} {os.fsencode(real.name)!r}".encode()).hexdigest()[:_DIGITS]
 
 
 class Held:

@@ -38,7 +38,7 @@ from station.recorder.pieces import Clocks, Facts
 from station.recorder.recorder import Recorder, Tell, capacity, checkpoints
 from station.recorder.salvage import salvage
 from station.recorder.shelf import Kept, Shelf
-from station.running.holding import identity
+from station.running.finding import identity
 from station.show.recorder import RecorderView
 from station.store.starting import Kept as KeptStore
 from station.terms.steps import FunctionStep

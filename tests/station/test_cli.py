@@ -19,7 +19,7 @@ from rt_native import version
 from station.cli import app
 from station.errors import ExitCode, NotRunningError
 from station.running.asking import fetch_status
-from station.running.control import socket_path
+from station.running.places import socket_path
 from tests import ROOT
 from tests.station.stations import STATION, wait_for, write_station
 
@@ -101,6 +101,21 @@ def test_a_start_loads_nothing_of_what_only_some_look_at(module, others):
     code = f"import sys, {module}; print([other for other in {others!r} if other in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_health_check_loads_nothing_but_the_command_line(tmp_path):
+    """It is asked every minute, beside tasks: neither the engine nor a library of numbers or networks is loaded for it."""
+    code = (
+        "import sys, station.cli\nfrom typer.testing import CliRunner\n"
+        f"r = CliRunner().invoke(station.cli.app, ['status', '--health', '--socket', {str(tmp_path / 'none.sock')!r}])\n"
+        "print(r.exit_code, *{name.partition('.')[0] for name in sys.modules}, sep='|')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    exit_code, *loaded = done.stdout.split("|")
+    assert exit_code == str(int(ExitCode.NOT_RUNNING))
+    assert not {"numpy", "aiohttp", "rt_engine", "fieldbus", "scheduler", "plc_bindings"} & {
+        name.strip() for name in loaded
+    }
 
 
 def test_run_for_a_time(tmp_path):

@@ -179,9 +179,8 @@ def control_socket(station: str | None, socket: Path | None) -> Path:
     A station in another network namespace, which is not seen from here, is asked at its path.
     """
     from station.errors import NotRunningError
-    from station.file.reading import read_name
-    from station.running.control import socket_path
     from station.running.finding import only_place, place_of_file, place_of_name
+    from station.running.places import socket_path
 
     if socket is not None:
         return socket
@@ -190,7 +189,15 @@ def control_socket(station: str | None, socket: Path | None) -> Path:
     station = station or DEFAULT_FILE
     is_file = station.endswith(".toml")
     found = place_of_file(Path(station)) if is_file else place_of_name(station)
+    if found is not None:
+        return found
     try:
-        return found or socket_path(read_name(Path(station)) if is_file else station)
+        return socket_path(_name_in(Path(station)) if is_file else station)
     except OSError as error:  # no folder for sockets can be made, so no station has one there
         raise NotRunningError(f"no station runs: {error}; is XDG_RUNTIME_DIR right?") from error
+
+
+def _name_in(file: Path) -> str:
+    from station.file.reading import read_name  # half a second: asked for only where no station of this file is seen
+
+    return read_name(file)

@@ -25,7 +25,7 @@ from station.demo.axis.story import AxisStory
 from station.demo.processes import DemoError, bus_process, new_store, station_process
 from station.demo.screen import Screen
 from station.demo.trajectory import Drawn, trajectory_svg
-from station.running.control import socket_path
+from station.running.places import socket_path
 
 HERE: Final = Path(__file__).parent
 NETWORK: Final = HERE / "hold-v1.onnx"

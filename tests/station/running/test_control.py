@@ -28,7 +28,8 @@ from station.running.asking import (
     request_stop,
     request_update,
 )
-from station.running.control import ControlServer, socket_path
+from station.running.control import ControlServer
+from station.running.places import socket_path
 from station.show.tags import matching
 from tests import ROOT
 from tests.station.examples_of import snapshot

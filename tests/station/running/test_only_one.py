@@ -19,7 +19,8 @@ from station.file.reading import read_station
 from station.links import link_tables, type_of
 from station.links.shared.hosts import plain_host
 from station.machine.claims import WAITING, claim, holder
-from station.running.holding import Held, identity
+from station.running.finding import identity
+from station.running.holding import Held
 from station.terms.tables import TagTable
 from tests import ROOT
 from tests.station.recording_device import RecordingDevice, text_for

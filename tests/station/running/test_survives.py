@@ -11,7 +11,7 @@ from rt_engine.change import ChangeState
 from rt_engine.read.source import opened
 from station.errors import ExitCode, NotRunningError
 from station.running.asking import fetch_status
-from station.running.control import socket_path
+from station.running.places import socket_path
 from station.store.store import Store
 from tests import ROOT
 from tests.station.stations import wait_for, write_station

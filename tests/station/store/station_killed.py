@@ -23,7 +23,7 @@ from plc_bindings.data.changes import ChangeView
 from rt_engine.change import ChangeState
 from station.errors import NotRunningError, RefusedError
 from station.running.asking import fetch_status, request_rollback, request_update
-from station.running.control import socket_path
+from station.running.places import socket_path
 from tests import ROOT
 from tests.station.stations import SIM, gemm, wait_for
 
