@@ -10,16 +10,14 @@ stop    tasks                    their outputs are safe
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Final
 
 from fieldbus.link.link import Link
@@ -42,7 +40,8 @@ from station.recorder.shelf import Kept as KeptFile
 from station.running.page import Behind as PageBehind
 from station.running.page import StationPage
 from station.running.recording import RecordingSide
-from station.show.events import Diary, Doings, EventKind, did
+from station.running.watching import Watching
+from station.show.events import Diary, EventKind, did
 from station.show.identity import identity
 from station.show.live import LIVE_TAGS, REFRESH_S, View
 from station.show.picture import Picture
@@ -61,11 +60,8 @@ UPDATE_PATIENCE_S: Final = 60.0
 VIEW_PATIENCE_S: Final = 1.0
 NS: Final = 1e9
 NS_PER_MS: Final = 1e6
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORKER: Final = "station.replay.gate_worker"
 """Examines new versions, in a process of its own."""
-PATIENCE_S: Final = 5.0
-"""How long after the first signal Ctrl-C ends what delays the stop."""
 
 
 class Station:
@@ -93,7 +89,6 @@ class Station:
                 facts = {"state": said.state.name, "sha256": said.sha256} if said.sha256 else {}
                 self._audit.record_change("the station", f"model {said.slot}", said.text, slot=said.slot, **facts)
         self._apart = Apart(avoid=self._parts.cpus, worker=WORKER)
-        self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
         self._plc: PlcSide | None = None
         self._heard = Heard(
@@ -113,13 +108,8 @@ class Station:
         self.recording.bind(self._scheduler, self.changes, lambda: self._heard.files)
         if file.config.servers:
             self._plc = self._servers_side()
-        self._seen = {name: link.status() for name, link in self._parts.links.items()}
+        self._watching = Watching(self.diary, self._parts.links, self._scheduler, self._audit)
         self._confirmed: dict[str, bool] = {}
-        self._starting: dict[str, int] = {}
-        self._doings: dict[str, Doings] = {}
-        self._noted: dict[str, int] = {}
-        self._state_resets: dict[str, int] = {}
-        self._hung: set[str] = set()
         self._begun: list[str] = []
         """The links that were started."""
         self.is_making_safe = False
@@ -150,16 +140,12 @@ class Station:
         self._apart.open()
         self.changes.start(self._kept.store, self._kept.trouble)
         self._confirmed.clear()
-        self._starting.clear()
         self._begun.clear()
         self.diary.begin()
-        self._doings = {task.name: Doings(task, self.diary.begin_s) for task in self._scheduler.tasks}
-        self._noted = dict.fromkeys(self._doings, 0)
-        self._state_resets = dict.fromkeys(self._doings, 0)
+        self._watching.begin()
         self.diary.note("run", self.name, f"starts, process {os.getpid()}", "ok")
         for said in self._kept.said:
             self.diary.note("update" if said.slot else "station", said.slot or "store", said.text, said.level)
-        self._hung.clear()
         self._audit.start()
         try:
             if self._plc is not None:
@@ -179,7 +165,7 @@ class Station:
         self._watch()
         self._note("run", self.name, "stops", good=True)
         self._make_safe()
-        self._watch_changes()
+        self._watching.look_at_outputs()
         self._note("run", self.name, "stopped", good=True)
         self.diary.flush(is_last=True)
         self._end_s = time.monotonic()
@@ -463,7 +449,7 @@ class Station:
             words = "; ".join(filter(None, (words, monitor.words)))
         if stats.slices is not None:
             words = "; ".join(filter(None, (words, stats.slices.complaint)))
-        view = TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
+        view = TaskView.of(stats, model, words, self._watching.starting.get(stats.name, 0))
         return replace(view, due_ns=view.due_ns + self._scheduler.shift_ns)
 
     def _link_view(self, name: str, link: Link) -> LinkView:
@@ -481,101 +467,8 @@ class Station:
         )
 
     def _watch(self) -> None:
-        self._watch_links()
-        self._watch_tasks()
-        self._watch_changes()
-        self._watch_resets()
-        self.diary.flush()
-        self._watch_audit()
+        self._watching.look()
         self.recording.look()
-
-    def _watch_audit(self) -> None:
-        """Note when the audit log cannot be written."""
-        failure = self._audit.failure
-        if failure and not self._audit_failure:
-            self._note("station", "audit log", f"cannot be written, control goes on: {failure}", good=False)
-        self._audit_failure = failure
-
-    def _watch_tasks(self) -> None:
-        """Note for each task how many cycles it took until its outputs were live."""
-        if len(self._starting) == len(self._scheduler.tasks):
-            return
-        for name, stats in self._scheduler.stats().items():
-            waited = stats.safe + stats.held
-            if name not in self._starting and stats.cycles > waited:
-                self._starting[name] = waited
-
-    def _watch_resets(self) -> None:
-        """Note that a task's state was reset, by itself or by somebody."""
-        for name, before in self._state_resets.items():
-            count = int(self._scheduler.counters(name)["state_resets"])
-            if count > before:
-                times = "" if count == before + 1 else f" {count - before:,} times"
-                self.diary.note("task", name, f"what it keeps from cycle to cycle began anew{times}", "warn")
-            self._state_resets[name] = count
-
-    def _watch_changes(self) -> None:
-        """Note what tasks did with their outputs, and why: read from what their cycles left behind."""
-        for name, doings in self._doings.items():
-            total, cycles = self._scheduler.notes(name, self._noted[name])
-            unseen = total - self._noted[name] - len(cycles)
-            self._noted[name] = total
-            for cycle in cycles:
-                for kind, text, level in doings.of(cycle):
-                    self.diary.note(kind, name, text, level, cycle.tick_ns / NS, 1 + unseen)
-                    unseen = 0
-            if name not in self._hung and self._scheduler.state(name) == State.HUNG:
-                self._hung.add(name)
-                self.diary.note("task", name, "hangs inside a cycle: outputs taken from it and made safe", "bad")
-
-    def _watch_links(self) -> None:
-        """Note changes of a link's state, not each attempt to connect; also what was undone between two looks; and its news."""
-        for name, link in self._parts.links.items():
-            for sentence, is_good in link.take_news():
-                self.diary.note("link", name, sentence, "ok" if is_good else "warn")
-            status, seen = link.status(), self._seen[name]
-            if status.state == "connecting" or status.since == seen.since:
-                continue
-            self._seen[name] = status
-            change = f"{seen.state} -> {status.state}" if status.state != seen.state else f"{status.state} again"
-            leads = "; the last error" if status.state == "up" else ""
-            reason = f"{leads}: {status.last_error}" if status.errors > seen.errors else ""
-            if change != "down again":
-                self._note("link", name, change + reason, good=status.state == "up")
 
     def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
         self.diary.note(kind, subject, text, "ok" if good else "bad")
-
-
-@contextmanager
-def stopped_by_signals(station: Station, is_last: bool = False) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP stop the station in order; SIGHUP not where nohup has it ignored. Main thread only.
-
-    `is_last`: the process ends afterwards, and they are ignored from then on: between two handlers there is no moment in which
-    one would end it with another exit code.
-
-    More of them change nothing: outputs go safe, the report is written, the exit code is that of the run. Only SIGINT
-    (Ctrl-C), when it comes `PATIENCE_S` or more after the first, ends whatever delays that, by `KeyboardInterrupt`; and
-    not while outputs are being made safe.
-    """
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    if before[signal.SIGHUP] == signal.SIG_IGN:
-        del before[signal.SIGHUP]
-    asked_s = float("inf")
-
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked_s
-        now_s = time.monotonic()
-        is_impatient = number == signal.SIGINT and now_s - asked_s >= PATIENCE_S
-        asked_s = min(asked_s, now_s)
-        station.request_stop()
-        if is_impatient and not station.is_making_safe:
-            raise KeyboardInterrupt
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if is_last else handler)

@@ -18,7 +18,8 @@ from rt_engine.program.rtp_file import write
 from rt_engine.read.source import opened
 from station.errors import RefusedError, StationFileError
 from station.file.reading import read_station
-from station.running.station import Station, stopped_by_signals
+from station.running.signals import stopped_by_signals
+from station.running.station import Station
 from station.show.report import to_html, to_json
 from tests.station.stations import STATION, Recorder, running, wait_for, write_station
 
@@ -336,7 +337,7 @@ def test_more_signals_change_nothing(station, number):
 
 def test_a_late_second_ctrl_c_ends_what_delays_the_stop_and_outputs_go_safe(station, monkeypatch):
     """The main thread is held up: SIGTERM does not raise there, nor SIGINT too early; later it does, and all goes safe."""
-    monkeypatch.setattr("station.running.station.PATIENCE_S", 0.5)
+    monkeypatch.setattr("station.running.signals.PATIENCE_S", 0.5)
     went_on = []
 
     def impatient():
