@@ -271,13 +271,7 @@ class WithoutDevices(Builder):
 
     def task(self, name: str, is_checked: bool = False) -> Task:
         """One of the file; raises StationFileError. `is_checked`: tags and models have to mean the same, as at a start."""
-        self.load_models()
-        self.make_links()
-        if is_checked:
-            self.check_mappings()
-            self.stop_at_findings()
-        self.make_tasks()
-        self.stop_at_findings()
+        self.make_parts(is_checked)
         return next(task for task in self.parts.tasks if task.name == name)
 
     def load_models(self) -> None:

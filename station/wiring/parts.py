@@ -92,15 +92,16 @@ class Builder:
         self._counts = {name: tag.count for name, tag in self._config.tags.items()}
         self.parts = Parts()
 
-    def make_parts(self) -> None:
-        """All of them, but for what the store is told.
+    def make_parts(self, is_checked: bool = True) -> None:
+        """All of them, but for what the store is told. `is_checked`: tags and models have to mean the same.
 
         Raises:
             StationFileError: see `build`.
         """
         self.load_models()
         self.make_links()
-        self.check_mappings()
+        if is_checked:
+            self.check_mappings()
         self.stop_at_findings()
         self.make_tasks()
         self.stop_at_findings()

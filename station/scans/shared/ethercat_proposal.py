@@ -15,10 +15,11 @@ from typing import Final
 
 from fieldbus.ethercat.slaves.entries import PdoEntry, SlaveFound
 from rt_native.text import visible
-from station.scans.shared.proposed import made_by
+from station.scans.shared.proposed import head_of, text_of_file
 from station.scans.shared.toml_text import inline, text_of
 from station.terms.durations import format_duration
 
+REMARK: Final = "Inputs are tags. What is controlled is your decision: take the # from outputs that a task is to write; others are 0."
 LONGEST_NAME: Final = 40
 _AXES: Final = range(8)
 _NEXT_AXIS: Final = 0x800
@@ -115,12 +116,7 @@ def with_names(slaves: Iterable[SlaveWanted]) -> tuple[SlaveWanted, ...]:
 def proposal(bus: BusWanted) -> str:
     """The station file's text."""
     lines = [
-        made_by(bus.made_by),
-        "# Inputs are tags. What is controlled is your decision: take the # from outputs that a task is to write; others are 0.",
-        "",
-        "[station]",
-        'name = "scanned"',
-        "",
+        *head_of(bus.made_by, REMARK),
         "[links.bus]",
         'type = "ethercat"',
         f"interface = {text_of(bus.interface)}",
@@ -132,7 +128,7 @@ def proposal(bus: BusWanted) -> str:
         "[tags]",
         *_tags(bus.slaves),
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    return text_of_file(lines)
 
 
 def _slaves(slaves: Sequence[SlaveWanted]) -> Iterator[str]:

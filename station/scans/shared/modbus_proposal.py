@@ -18,7 +18,7 @@ from rt_native.text import visible
 from station.links.modbus import ModbusRtuLink, ModbusTcpLink
 from station.scans.shared.modbus_results import Device, Hit, Unit
 from station.scans.shared.modbus_target import PORT, Tcp
-from station.scans.shared.proposed import made_by
+from station.scans.shared.proposed import head_of, text_of_file
 from station.scans.shared.toml_text import inline, text_of
 from station.terms.tables import NAME_PATTERN
 
@@ -49,12 +49,7 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     units = [u for u in device.units if u.number in wanted]
     requests = 1 if chosen else sum(map(_requests, units))
     lines = [
-        made_by(command),
-        "# Every tag is an input; what may be written is your decision.",
-        "",
-        "[station]",
-        'name = "scanned"',
-        "",
+        *head_of(command),
         *(line for one in units for line in _about(one)),
         "[links.device]",
         *_link(device, units[0], order),
@@ -70,7 +65,7 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     else:
         for one in units:
             lines += _block_tags(one, "" if one is units[0] else f"unit {one.number} ")
-    return "\n".join(lines).rstrip() + "\n"
+    return text_of_file(lines)
 
 
 def is_name(text: str) -> bool:

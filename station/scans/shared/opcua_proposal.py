@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rt_native.terminal import Column, Sheet
 from rt_native.text import visible
-from station.scans.shared.proposed import made_by
+from station.scans.shared.proposed import head_of, text_of_file
 from station.scans.shared.toml_text import inline, text_of
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ def proposal(found: ServerFound, command: str) -> str:
     """The station file's text."""
     numbers = [one for one in found.variables if one.type and one.count <= LONGEST]
     lines = [
-        made_by(command),
-        "# Every tag is an input; what may be written is your decision.",
-        "",
-        "[station]",
-        'name = "scanned"',
-        "",
+        *head_of(command),
         "[links.server]",
         *_link(found.where),
         "",
@@ -84,7 +79,7 @@ def proposal(found: ServerFound, command: str) -> str:
     ]
     if len(numbers) > MOST_TAGS or found.is_cut:
         lines.append(f"# There are more than these {min(len(numbers), MOST_TAGS)}: name a part of them with --under.")
-    return "\n".join(lines).rstrip() + "\n"
+    return text_of_file(lines)
 
 
 def _link(where: Where) -> Iterator[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from rt_native.files import make_folder
 from rt_native.text import visible
+
+ALL_INPUTS: Final = "Every tag is an input; what may be written is your decision."
 
 
 def check_folder(path: Path | None, option: str) -> None:
@@ -30,9 +34,21 @@ def command_line() -> str:
     return shlex.join(["rt-engine", *sys.argv[1:]])
 
 
-def made_by(command: str) -> str:
-    """The first line of the file."""
-    return f"# Made by: {visible(command)}"
+def head_of(command: str, remark: str = ALL_INPUTS) -> tuple[str, ...]:
+    """The first lines of the file: which command made it, what a reader has to know, the station."""
+    return (
+        f"# Made by: {visible(command)}",
+        f"# {remark}",
+        "",
+        "[station]",
+        'name = "scanned"',
+        "",
+    )
+
+
+def text_of_file(lines: Iterable[str]) -> str:
+    """The file of these lines."""
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def give(text: str, output: Path | None) -> None:

@@ -4,12 +4,10 @@ import pytest
 
 from plc_bindings.status import CallStatus
 from rt_engine.change import ChangeState
-from station.errors import StationFileError
-from station.file.reading import read_station
 from station.fleet.agent import FAILED, STAGES
 from station.fleet.documents import Wanted
 from station.fleet.plant import StationPlant
-from tests.station.stations import AXIS, SIM, station_text, write_station
+from tests.station.stations import problems_of_server
 
 KEY = "ed25519:Bx9OmGeEYp7tPl8yvL0U87czMFi+lBMJM7YlhnxSKqg="
 GOOD = f'broker = "broker.example"\nkeys = ["{KEY}"]\nsources = ["https://models.example/plant"]\n'
@@ -17,12 +15,7 @@ GOOD = f'broker = "broker.example"\nkeys = ["{KEY}"]\nsources = ["https://models
 
 def problems(tmp_path, keys):
     """(key, message) of each error and warning about the fleet."""
-    text = station_text("press", SIM, AXIS, f'[servers.fleet]\ntype = "fleet"\n{keys}\n')
-    try:
-        found = read_station(write_station(tmp_path, text)).warnings
-    except StationFileError as error:
-        found = error.problems
-    return [(problem.key, problem.message) for problem in found]
+    return problems_of_server(tmp_path, "fleet", "fleet", keys)
 
 
 def test_what_fits_together_is_good(tmp_path):

@@ -4,22 +4,15 @@ import re
 
 import pytest
 
-from station.errors import StationFileError
 from station.file.reading import read_station
 from tests import ROOT
 from tests.plc_bindings.modbus.test_tls import Authority
-from tests.station.stations import AXIS, SIM, station_text, write_station
-
-BUS = '[servers.bus]\ntype = "mqtt"\n'
+from tests.station.stations import problems_of_server
 
 
 def problems(tmp_path, keys):
     """(key, message) of each error and warning about the server."""
-    try:
-        found = read_station(write_station(tmp_path, station_text("press", SIM, AXIS, BUS + keys))).warnings
-    except StationFileError as error:
-        found = error.problems
-    return [(problem.key, problem.message) for problem in found]
+    return problems_of_server(tmp_path, "bus", "mqtt", keys)
 
 
 def test_the_station_of_the_documentation_reads(tmp_path):
