@@ -34,6 +34,8 @@ MOST_REJECTED: Final = 50
 """Files that unknown peers may leave here; the oldest goes."""
 MOST_BYTES: Final = 1 << 16
 """Of one certificate or list; longer ones are not read."""
+MOST_LETTERS: Final = 200
+"""Of a name that a peer chose, in a message."""
 _SUFFIXES: Final = (".der", ".pem", ".crt", ".cer")
 _SEQUENCE: Final = 0x30
 _LENGTH_BYTES: Final = 0x82
@@ -123,7 +125,8 @@ class Certificates:
         peer = Known(self.folder / TRUSTED / f"{thumbprint(certificate)}.der", certificate)
         issuer = self._vouched(peer, now or datetime.now(UTC))
         if uri is not None and uri not in application_uris(certificate):
-            message = f'{_said(peer)} is for the application "{peer.uri}", and it says that it is "{uri}"'
+            for_, says = peer.uri[:MOST_LETTERS], uri[:MOST_LETTERS]
+            message = f'{_said(peer)} is for the application "{for_}", and it says that it is "{says}"'
             raise UntrustedError(message, "BadCertificateUriInvalid")
         if issuer is not None and host and not _is_for(certificate, host):
             raise UntrustedError(f"{_said(peer)} is not for the host {host}", "BadCertificateHostNameInvalid")
@@ -278,7 +281,7 @@ def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> b
 
 
 def _said(peer: Known) -> str:
-    return f'its certificate "{peer.name}", {peer.thumbprint},'
+    return f'its certificate "{peer.name[:MOST_LETTERS]}", {peer.thumbprint},'
 
 
 def _read(path: Path) -> bytes:

@@ -28,6 +28,7 @@ from fieldbus.tags import Quality, Tag
 
 MOST_NOTIFICATIONS: Final = 0
 """In one message: no limit. With one, and a single question for messages under way, node-opcua's server tells nothing more."""
+LONGEST_REST_S: Final = 0.1
 _STATE_HANDLE: Final = 0
 _FIRST_HANDLE: Final = 1
 _AFTER_LAST_SEQUENCE: Final = 1
@@ -54,6 +55,8 @@ class Items:
         """Why there will be no more notifications; empty: there will."""
         self.server_state = RUNNING
         self.news = asyncio.Event()
+        self._worked_s = time.thread_time()
+        """What this thread had taken of its processor at the newest message."""
         self._id = 0
         self._next_sequence = _AFTER_LAST_SEQUENCE
 
@@ -82,7 +85,7 @@ class Items:
         self._next_handle += len(tags)
         self._tags |= {first + n: one for n, one in enumerate(tags)}  # the server may tell before it answers
         refused: dict[str, str] = {}
-        most = self._session.most_items
+        most = self._session.most["create_monitored_items"]
         for begin in range(0, len(tags), most):
             stopped()
             part = tags[begin : begin + most]
@@ -116,7 +119,7 @@ class Items:
             raise ConnectionLostError(f"the server ended the subscription: {self.ended}")
         if self.server_state != RUNNING:
             known = isinstance(self.server_state, int) and 0 <= self.server_state < len(SERVER_STATES)
-            state = SERVER_STATES[self.server_state] if known else self.server_state
+            state = SERVER_STATES[self.server_state] if known else "a state that is none"
             raise RefusedError(f"the server is in {state}, not in Running", 0)
 
     async def _create(self, nodes: Sequence[tuple[ua.NodeId, int]]) -> list[Any]:
@@ -131,10 +134,16 @@ class Items:
                 wanted.ItemsToCreate.append(one)
             return wanted
 
-        return await self._session.batched(nodes, request, "create_monitored_items", self._session.most_items)
+        return await self._session.batched(nodes, request, "create_monitored_items")
 
-    def _told(self, result: ua.PublishResult) -> None:
-        """A message of the subscription has come: changes, or that there are none."""
+    async def _told(self, result: ua.PublishResult) -> None:
+        """A message of the subscription has come: changes, or that there are none. The next is asked for after a rest as long as
+        the thread has worked since the one before: a server that never stops talking takes half of a core."""
+        self._take_message(result)
+        await asyncio.sleep(min(time.thread_time() - self._worked_s, LONGEST_REST_S))
+        self._worked_s = time.thread_time()
+
+    def _take_message(self, result: ua.PublishResult) -> None:
         if result.SubscriptionId != self._id and self._id:
             return
         self.heard_ns = time.monotonic_ns()

@@ -40,6 +40,8 @@ REFRESHES: Final = 2
 """Outputs that stay the same are written again so often within the timeout."""
 RETRY_S: Final = 5.0
 """Tags that were not there, or not as they should be, are looked up again after so long."""
+BUSY_SAMPLES_PER_S: Final = 20_000
+"""So many keep node-opcua's server busy for a third of its only core."""
 MOST_NAMED: Final = 3
 _T = TypeVar("_T")
 
@@ -134,7 +136,7 @@ class OpcUaLink(CyclicLink):
         self._wait(self._session.open(), (deadline_ns - time.monotonic_ns()) / NS)
         wanted = [tag for tag in self.tags if not self._is_ending or tag.direction == "out"]
         limit_s = CONNECT_S + self.timeout_s * (
-            1 + 3 * len(wanted) // min(self._session.most_read, self._session.most_items)
+            1 + 3 * len(wanted) // min(self._session.most["read"], self._session.most["create_monitored_items"])
         )
         self._wait(self._find(wanted), limit_s)
         self._turn_ns = time.monotonic_ns()
@@ -171,7 +173,7 @@ class OpcUaLink(CyclicLink):
         silent_ns, most_ns = now_ns - items.heard_ns, round(self.timeout_s * TOLD_IN_TIME * NS)
         if silent_ns > most_ns:
             raise NoAnswerError(
-                f"{self._where.url} has said nothing for {silent_ns / NS:.1f} s, not even that nothing changed"
+                f"{self._where.url} has said nothing for {silent_ns / NS:.1f} s, not even that nothing changed{self._much()}"
             )
         self._wait(self._turn(outputs), (items.heard_ns + most_ns - now_ns) / NS)
         items.check()
@@ -181,6 +183,16 @@ class OpcUaLink(CyclicLink):
         self._in.qualities[:] = items.quality
         self._doubted, self._faulty = dict(items.doubts), self._faults()
         return items.heard_ns
+
+    def _much(self) -> str:
+        """What may be too much for the server, in words; empty: nothing is."""
+        every_s = self.cycle_s if self._sampling_s is None else self._sampling_s
+        count = len(self._in.cells.tags)
+        return (
+            f"; it looks at {count:,} values every {every_s:g} s for us, which may be too much for it: make `sampling` longer"
+            if count > BUSY_SAMPLES_PER_S * every_s
+            else ""
+        )
 
     async def _turn(self, outputs: NDArray[np.float64]) -> None:
         """What a cycle has to ask: as a rule nothing."""
@@ -219,7 +231,7 @@ class OpcUaLink(CyclicLink):
                 raw = [tag.raw(value) for value in values]
                 wanted.append((found.node, found.elements, variant_of(raw, found.builtin, found.first is not None)))
                 names.append((name, values))
-        most = self._session.most_write
+        most = self._session.most["write"]
         for first in range(0, len(wanted), most):
             self._out.check_age()  # a server may take its time for each part
             statuses = await self._session.write(wanted[first : first + most])

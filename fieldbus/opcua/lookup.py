@@ -35,6 +35,9 @@ from fieldbus.tags import Tag
 
 ATTRIBUTES: Final = (DATA_TYPE, VALUE_RANK, USER_ACCESS_LEVEL, VALUE)
 MOST_SUPERTYPES: Final = 20
+MOST_NAMED: Final = 8
+MOST_LETTERS: Final = 100
+"""Of what a server says, in a message: so many names, so much of each."""
 _SCALAR: Final = -1
 
 
@@ -63,11 +66,10 @@ class Lookup:
         for tag in wanted:
             self.faults.pop(tag.name, None)
         nodes = await self._nodes(wanted)
-        for first in range(0, len(wanted), self._session.most_read):
+        most = self._session.most["read"]
+        for first in range(0, len(wanted), most):
             self._stopped()
-            await self._check(
-                [tag for tag in wanted[first : first + self._session.most_read] if tag.name in nodes], nodes
-            )
+            await self._check([tag for tag in wanted[first : first + most] if tag.name in nodes], nodes)
 
     async def _nodes(self, tags: Sequence[Tag]) -> dict[str, ua.NodeId]:
         nodes: dict[str, ua.NodeId] = {}
@@ -77,7 +79,7 @@ class Lookup:
             assert isinstance(address, NodeAddress)
             space = self._space(address.namespace)
             if space is None:
-                has = ", ".join(self._session.namespaces)
+                has = ", ".join(name[:MOST_LETTERS] for name in self._session.namespaces[:MOST_NAMED])
                 self.faults[tag.name] = f"the server has no namespace {address.namespace}; it has {has}"
             elif address.kind == "path":
                 paths.append((tag, space))

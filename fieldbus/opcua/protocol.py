@@ -54,10 +54,15 @@ SERVER_STATES: Final = (
     "CommunicationFault",
     "Unknown",
 )
-MOST_PER_READ: Final = 11705
-MOST_PER_WRITE: Final = 11707
-MOST_ITEMS_PER_CALL: Final = 11714
-"""Nodes of Server.ServerCapabilities.OperationLimits; 0, or none: no limit."""
+MOST_OF: Final = {
+    "read": 11705,
+    "write": 11707,
+    "browse": 11710,
+    "browse_next": 11710,
+    "translate_browsepaths_to_nodeids": 11712,
+    "create_monitored_items": 11714,
+}
+"""Service, as asyncua's client names it -> its node of Server.ServerCapabilities.OperationLimits; 0, or none: no limit."""
 
 NO_SUBSCRIPTION_ID: Final = 0
 SEVERITY_SHIFT: Final = 30

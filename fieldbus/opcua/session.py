@@ -12,8 +12,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlparse
 
 from asyncua import Client, ua
@@ -31,9 +32,9 @@ from fieldbus.errors import (
     UntrustedError,
     cause,
 )
-from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what answers are decoded within
+from fieldbus.opcua.bounds import MOST_MESSAGE  # and what answers are decoded within
 from fieldbus.opcua.certificates import Certificates, leaf
-from fieldbus.opcua.protocol import MOST_ITEMS_PER_CALL, MOST_PER_READ, MOST_PER_WRITE, NAMESPACE_ARRAY, VALUE
+from fieldbus.opcua.protocol import MOST_OF, NAMESPACE_ARRAY, VALUE
 from fieldbus.opcua.values import node0, status_name
 
 NO_SECURITY: Final = "none"
@@ -51,7 +52,12 @@ SESSION_S: Final = 60.0
 """A server forgets a session that has said nothing for so long, and its subscriptions."""
 CHANNEL_S: Final = 3600.0
 """Keys of a secure channel are renewed after three quarters of that, or of what the server makes of it."""
+SHORTEST_CHANNEL_S: Final = 0.2
+"""Keys are renewed no more often, whatever a server says."""
 CLOSING_S: Final = 1.0
+MOST_OFFERS: Final = 12
+MOST_LETTERS: Final = 200
+"""Of what a server says, in a message."""
 _LOST: Final = frozenset(
     getattr(ua.StatusCodes, name)
     for name in (
@@ -59,15 +65,23 @@ _LOST: Final = frozenset(
         "BadConnectionClosed", "BadSubscriptionIdInvalid", "BadNoSubscription", "BadServerHalted", "BadShutdown",
     )
 )  # fmt: skip
+_TOO_MUCH: Final = frozenset(
+    getattr(ua.StatusCodes, name)
+    for name in ("BadTooManyOperations", "BadRequestTooLarge", "BadResponseTooLarge", "BadEncodingLimitsExceeded")
+)
+"""Refusals of a request of which a part may be taken."""
 Question = tuple[ua.NodeId, int, str | None]
 """(node, attribute, elements of an array: "3:5", None: all)"""
 _HELPS: Final = {
     "BadSecurityChecksFailed": "does it trust our certificate, own.der? Where it is a station: `rt-engine opcua trust`, there",
     "BadCertificateUntrusted": "does it trust our certificate, own.der? Where it is a station: `rt-engine opcua trust`, there",
     "BadIdentityTokenRejected": "it wants to know who asks, or did not know him: name a user and a password file",
+    "BadTcpMessageTooLarge": f"what it sends is longer than {MOST_MESSAGE >> 20} MB: fewer elements in a tag",
+    "BadRequestTooLarge": f"what it sends is longer than {MOST_MESSAGE >> 20} MB: fewer elements in a tag",
     "BadUserAccessDenied": "the user's name or password is not the one that it knows, or he may not do this",
 }
 """Refusals at the door whose names do not say what to do."""
+_Item = TypeVar("_Item")
 _log = logging.getLogger("asyncua")
 _log.setLevel(logging.CRITICAL + 1)  # what it warns of is raised, too, and told by the link in words of its own
 
@@ -93,7 +107,8 @@ class Session:
         self._client: Client | None = None
         self._renew_at = float("inf")
         self.namespaces: list[str] = []
-        self.most_read = self.most_write = self.most_items = BATCH
+        self.most = dict.fromkeys(MOST_OF, BATCH)
+        """Service -> nodes of one request of it."""
 
     async def open(self) -> None:
         """Connect, prove who we are and see who they are, and learn namespaces and limits."""
@@ -141,7 +156,7 @@ class Session:
                 wanted.NodesToRead.append(one)
             return wanted
 
-        return await self._batches(questions, self.most_read, request, lambda: self._up().uaclient.read)
+        return await self.batched(questions, request, "read")
 
     async def write(self, values: Sequence[tuple[ua.NodeId, str | None, ua.Variant]]) -> list[ua.StatusCode]:
         """Values of nodes; gives each one's status."""
@@ -157,7 +172,7 @@ class Session:
                 wanted.NodesToWrite.append(one)
             return wanted
 
-        return await self._batches(values, self.most_write, request, lambda: self._up().uaclient.write)
+        return await self.batched(values, request, "write")
 
     async def ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
         """Any other service, of asyncua's `UaClient`."""
@@ -165,22 +180,22 @@ class Session:
             return await question(self._up().uaclient)
 
     async def batched(
-        self, items: Sequence[Any], request: Callable[[Sequence[Any]], Any], service: str, most: int = BATCH
+        self, items: Sequence[_Item], request: Callable[[Sequence[_Item]], Any], service: str
     ) -> list[Any]:
-        """Any other service that answers item by item."""
-        return await self._batches(items, most, request, lambda: getattr(self._up().uaclient, service))
-
-    async def _batches(
-        self, items: Sequence[Any], most: int, request: Callable[[Sequence[Any]], Any], service: Callable[[], Any]
-    ) -> list[Any]:
+        """Any other service that answers item by item; in smaller parts, for good, when the server finds one too large."""
         found: list[Any] = []
-        for first in range(0, len(items), most):
-            part = items[first : first + most]
+        while len(found) < len(items):
+            part = items[len(found) : len(found) + self.most[service]]
             question = request(part)  # a mistake in it is ours, not the server's
-            async with _translated(self._where.url):
-                answers = await service()(question)
-            if len(answers or ()) != len(part):
-                raise GarbageError(f"{self._where.url} gave {len(answers or ())} answers to {len(part)} questions")
+            try:
+                answers = await self.ask(methodcaller(service, question)) or ()
+            except RefusedError as error:
+                if error.code not in _TOO_MUCH or len(part) == 1:
+                    raise
+                self.most[service] = len(part) // 2
+                continue
+            if len(answers) != len(part):
+                raise GarbageError(f"{self._where.url} gave {len(answers)} answers to {len(part)} questions")
             found.extend(answers)
         return found
 
@@ -193,6 +208,7 @@ class Session:
         client = Client(self._where.url, timeout=self._timeout_s)
         client.name = client.description = "rt-engine"
         client.product_uri = "urn:rt-engine"
+        client.max_messagesize = MOST_MESSAGE
         client.session_timeout = round(SESSION_S * 1000)
         client.secure_channel_timeout = round(self._where.channel_s * 1000)
         return client
@@ -207,7 +223,7 @@ class Session:
                 host = urlparse(self._where.url).hostname or ""
                 Certificates(self._where.certificates).check(der, uri, host)
                 return endpoint
-        offers = sorted({_offer(endpoint) for endpoint in found})
+        offers = sorted({_offer(endpoint) for endpoint in found})[:MOST_OFFERS]
         raise UntrustedError(
             f"{self._where.url} does not offer {self._where.security} with {self._where.mode}; it offers {', '.join(offers)}",
             "BadSecurityPolicyRejected",
@@ -236,23 +252,24 @@ class Session:
         await client.activate_session(self._where.user, _password(self._where.password_file))
 
     async def _learn(self) -> None:
-        numbers = (NAMESPACE_ARRAY, MOST_PER_READ, MOST_PER_WRITE, MOST_ITEMS_PER_CALL)
-        spaces, *limits = await self.read([(node0(number), VALUE, None) for number in numbers])
+        spaces, *limits = await self.read(
+            [(node0(number), VALUE, None) for number in (NAMESPACE_ARRAY, *MOST_OF.values())]
+        )
         names = spaces.Value.Value if spaces.Value is not None else None
         if not isinstance(names, list):
             raise GarbageError(f"{self._where.url} has no list of namespaces")
         self.namespaces = [str(name) for name in names]
-        self.most_read, self.most_write, self.most_items = (_limit(limit) for limit in limits)
+        self.most = {service: _limit(limit) for service, limit in zip(MOST_OF, limits, strict=True)}
 
     def _renewed(self) -> None:
         lifetime_s = self._up().secure_channel_timeout / 1000.0
-        self._renew_at = time.monotonic() + 0.75 * lifetime_s
+        self._renew_at = time.monotonic() + max(0.75 * lifetime_s, SHORTEST_CHANNEL_S)
 
 
 def _offer(endpoint: ua.EndpointDescription) -> str:
     """As a station file has it."""
     mode = next((name for name, mode in MODES.items() if mode == endpoint.SecurityMode), "")
-    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} with {mode}" if mode else NO_SECURITY
+    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2][:MOST_LETTERS]} with {mode}" if mode else NO_SECURITY
 
 
 def _limit(value: ua.DataValue) -> int:
@@ -289,4 +306,4 @@ async def _translated(url: str) -> AsyncIterator[None]:
     except OSError as error:
         raise ConnectionLostError(f"no connection to {url}: {cause(error)}") from error
     except Exception as error:  # a library that parses what anybody may send
-        raise GarbageError(f"{url} sent what is not understood: {error!r}") from error
+        raise GarbageError(f"{url} sent what is not understood: {repr(error)[:MOST_LETTERS]}") from error

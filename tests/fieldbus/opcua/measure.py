@@ -1,10 +1,16 @@
 """Measures a link to asyncua's server in a process of its own: `python -m tests.fieldbus.opcua.measure`. No test; some minutes.
 
-How old a value is when a task could have it, what tags cost, how long connecting and coming back take.
+How old a value is when a task could have it, what tags cost, how long connecting and coming back take; with `beside 1000`, what a
+link with so many tags costs a task of 1 kHz in the same process.
 """
 
 import multiprocessing
+import sys
+import tempfile
+import threading
 import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 
@@ -127,7 +133,78 @@ def recovery(times=5):
     print(f"there again: GOOD after {np.median(back) * 1000:.0f} ms (longest {max(back) * 1000:.0f})")
 
 
+def elsewhere(port, many, is_up, stop):
+    """A link in a process of its own."""
+    with linked(port, many, 0.1, 10.0)[0] as link:
+        assert link.wait_up(120)
+        is_up.set()
+        stop.wait()
+
+
+@contextmanager
+def link_apart(port, many):
+    context = multiprocessing.get_context("spawn")
+    is_up, stop = context.Event(), context.Event()
+    process = context.Process(target=elsewhere, args=(port, many, is_up, stop), daemon=True)
+    process.start()
+    assert is_up.wait(120)
+    yield
+    stop.set()
+    process.join()
+
+
+@contextmanager
+def link_here(port, many):
+    with linked(port, many, 0.1, 10.0)[0] as link:
+        assert link.wait_up(120)
+        yield
+        assert link.status().reconnects == 0
+
+
+def beside(many, rounds=4, seconds=4.0):
+    """In turns: no link; one in another process, which the computer has to bear as well; one here."""
+    from station.file.reading import read_station
+    from station.running.station import Station
+    from tests.station.stations import Recorder, write_station
+
+    port = free_port()
+    ways = {"none": lambda *_: nullcontext(), "in another process": link_apart, "here": link_here}
+    seen = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory() as folder, Apart(port, many, 1000):
+        station = Station(read_station(write_station(Path(folder))))
+        with station:
+            watch = threading.Thread(target=station.run, args=(Recorder(),))
+            watch.start()
+            for _ in range(rounds):
+                for name, way in ways.items():
+                    with way(port, many):
+                        time.sleep(1.5)
+                        station._scheduler.reset_stats()
+                        time.sleep(seconds)
+                        stats = station._scheduler.stats()["axis"]
+                        wakeup, execution = stats.wakeup, stats.execution
+                        seen[name].append(
+                            (
+                                wakeup.p50_ns / 1e3,
+                                wakeup.p99_ns / 1e3,
+                                execution.p50_ns / 1e3,
+                                execution.p99_ns / 1e3,
+                                stats.missed,
+                            )
+                        )
+            station.request_stop()
+            watch.join()
+    print(
+        f"{many} tags, 1000 changes/s; wake-up p50, p99, execution p50, p99 in us, missed ticks; each a median of {rounds} rounds"
+    )
+    for name, found in seen.items():
+        print(f"{name:20}", *(f"{value:9.1f}" for value in np.median(np.array(found), axis=0)))
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["beside"]:
+        beside(int(sys.argv[2]))
+        sys.exit()
     for cycle_s in (0.02, 0.1):
         latency(cycle_s)
     for many, changes in ((1000, 0), (1000, 1000), (10_000, 0)):

@@ -20,12 +20,11 @@ FLOAT = 10
 class Session:
     """Answers every item with the next of `statuses`; all values are 2.5. `handles`: what it was asked with."""
 
-    most_items = 100
-
     def __init__(self, *statuses):
+        self.most = {"create_monitored_items": 100}
         self.statuses, self.handles = list(statuses), []
 
-    async def batched(self, nodes, request, service, most):
+    async def batched(self, nodes, request, service):
         self.handles += [handle for _, handle in nodes]
         return [SimpleNamespace(StatusCode=ua.StatusCode(self.statuses.pop(0))) for _ in nodes]
 

@@ -1,6 +1,7 @@
 """The link against asyncua's own server, with faults planted: values with their quality, outputs, and every way to lose a session."""
 
 import asyncio
+import contextlib
 import time
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ pytest.importorskip("asyncua", reason="pip install 'rt-engine[opcua]'")
 
 from asyncua import ua
 
-from fieldbus.errors import OutdatedError
+from fieldbus.errors import OutdatedError, RefusedError
 from fieldbus.image.image import ProcessImage
 from fieldbus.opcua import link as link_module
 from fieldbus.opcua import session as session_module
@@ -282,6 +283,37 @@ def test_questions_go_in_batches_that_the_server_takes(server, monkeypatch):
         soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
 
 
+@pytest.mark.parametrize("code", ["BadTooManyOperations", "BadResponseTooLarge"])
+def test_a_request_that_is_too_large_is_asked_in_parts_from_then_on(server, monkeypatch, code):
+    """Servers whose limits of operation say nothing, or too much."""
+    refused, whole = [], session_module.Session.ask
+
+    async def small(self, question):
+        asked = []
+        recorder = SimpleNamespace(read=lambda request: asked.append(len(request.NodesToRead)))
+        with contextlib.suppress(AttributeError):
+            question(recorder)
+        if asked and asked[0] > 6:
+            refused.append(asked[0])
+            raise RefusedError("too much", getattr(ua.StatusCodes, code))
+        return await whole(self, question)
+
+    monkeypatch.setattr(session_module.Session, "ask", small)
+    tags = [tag(f"t{n}", node="speed") for n in range(10)]
+    with linked(server.url, tags) as link:
+        assert link.wait_up(10)
+        soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
+    assert refused == [7, 40, 20, 10]
+
+
+def test_a_silent_server_that_has_much_to_look_at_is_told_how_to_give_it_less(server, monkeypatch):
+    monkeypatch.setattr(link_module, "BUSY_SAMPLES_PER_S", 10)
+    with linked(server.url, [tag("speed")]) as link:
+        soon(lambda: value(link, "speed") != "BAD")
+        server.mute()
+        soon(lambda: "make `sampling` longer" in link.status().lost_reason)
+
+
 def test_a_server_that_would_say_too_seldom_that_it_lives_is_refused(server, monkeypatch):
     async def revised(self, question):
         answer = await whole(self, question)
@@ -369,7 +401,7 @@ def test_outputs_of_many_parts_do_not_grow_old_on_the_way():
         return [ua.StatusCode() for _ in values]
 
     found = {name: SimpleNamespace(node=name, elements=None, builtin=10, first=None) for name in "abc"}
-    link._session, link._lookup = SimpleNamespace(most_write=2, write=write), SimpleNamespace(found=found)
+    link._session, link._lookup = SimpleNamespace(most={"write": 2}, write=write), SimpleNamespace(found=found)
     with pytest.raises(OutdatedError):
         asyncio.run(link._send(np.array([1.0, 2.0, 3.0])))
     assert (sent, list(link._sent)) == ([2], ["a", "b"])
