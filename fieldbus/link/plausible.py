@@ -70,11 +70,15 @@ class Plausible:
         return doubtful
 
     def words(self, values: NDArray[np.float64], doubtful: NDArray[np.bool_] | None) -> str:
-        """Of which tags, and why: `temp: not available (raw -32768); volt: 655 V is not within 0 to 500`."""
-        if doubtful is None:
+        """Of which tags, and why: `temp: not available (raw -32768); volt: 655 V is not within 0 to 500`.
+
+        Doubtful cells whose values are well are so for reasons of others, who tell them.
+        """
+        own = self.doubtful(values)
+        if doubtful is None or own is None:
             return ""
         told: dict[str, str] = {}
-        for cell in np.flatnonzero(doubtful):
+        for cell in np.flatnonzero(doubtful & own):
             told.setdefault(self._tags[cell].name, _why(self._tags[cell], float(values[cell])))
         named = [f"{name}: {why}" for name, why in list(told.items())[:_MOST_NAMED]]
         more = [f"and {len(told) - _MOST_NAMED} more"] if len(told) > _MOST_NAMED else []

@@ -135,6 +135,13 @@ def test_why_in_words() -> None:
     )
 
 
+def test_a_cell_that_is_bad_for_others_reasons_is_theirs_to_tell() -> None:
+    """An OPC UA server says of each value that it is bad: it is no limit that it is beyond, and it may have none."""
+    plausible, values = Plausible([VOLT, FREE, TEMP]), np.array([400.0, 1.0, 700.0])
+    assert plausible.words(values, np.array([True, True, True])) == "temp: 700 degC is not within -40 to 120"
+    assert Plausible([FREE]).words(np.array([1.0]), np.array([True])) == ""
+
+
 def test_a_link_counts_and_tells_it() -> None:
     """`implausible` counts values, `note` says which; the tag is BAD, the link stays up."""
     now = {"temp": 20.0, "volt": 230.0}
