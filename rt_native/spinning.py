@@ -7,6 +7,12 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+_PAUSE = {
+    "x86_64": ("llvm.x86.sse2.pause", ()),
+    "aarch64": ("llvm.aarch64.hint", (1,)),
+    "armv7": ("llvm.arm.hint", (1,)),
+}
+"""Kind of machine -> (intrinsic, its arguments): the hint 1 of Arm is `yield`."""
 
 
 @intrinsic
@@ -14,11 +20,9 @@ def pause(typingctx: Any) -> Any:
     """Tell the processor that this is a loop that waits: it saves power, and leaves the core to its other thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [])
-        if builder.module.triple.startswith("x86_64"):
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
-        else:
-            builder.asm(kind, "yield", "", [], True)
+        name, numbers = _PAUSE[builder.module.triple.partition("-")[0]]
+        kind = ir.FunctionType(ir.VoidType(), [_I32] * len(numbers))
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [_I32(n) for n in numbers])
         return context.get_dummy_value()
 
     return types.void(), codegen
