@@ -29,6 +29,8 @@ rm -rf "$debs"
 find "$root/usr/share/doc" -type f ! -name copyright -delete
 find "$root/usr/share/doc" -type d -empty -delete
 rm -rf "$root/usr/share/man" "$root/usr/share/locale" "$root/usr/share/lintian" "$root/usr/share/info" "$root/usr/share/bash-completion"
+# Nothing asks libc for other character sets (Python has its own), for zones with leap seconds, or Python for its language reference
+rm -rf "$root"/usr/lib/*/gconv "$root/usr/share/zoneinfo/right" "$root/usr/lib/$python/pydoc_data"
 "$python" -m compileall -q --invalidation-mode checked-hash -s "$root" "$root/usr/lib/$python" >/dev/null || true # lib2to3 has files that are none
 
 # Certificates as update-ca-certificates would lay them
