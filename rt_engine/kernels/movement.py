@@ -129,16 +129,18 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
     @kernel(f"copy_strided_{nbytes}", COPY_STRIDED)
     def copy_strided(record):
         outer_dims = record.rank - 2
-        source = record.x + record.x_first * nbytes
-        target = record.out + record.out_first * nbytes
-        table = record.table
+        table, outer, begin = record.table, record.outer, record.begin
+        source = record.x + (record.x_first + begin * load_i64(table + 8)) * nbytes
+        target = record.out + (record.out_first + begin * load_i64(table + 16)) * nbytes
         inner = table + 24 * outer_dims
         rows, row_in, row_out = load_i64(inner), load_i64(inner + 8) * nbytes, load_i64(inner + 16) * nbytes
         run, run_in, run_out = load_i64(inner + 24), load_i64(inner + 32) * nbytes, load_i64(inner + 40) * nbytes
         counters = stack(64)
         planes = 1
+        if outer != 0 and outer_dims == 0:
+            rows = outer
         for d in range(outer_dims):
-            planes *= load_i64(table + 24 * d)
+            planes *= outer if outer != 0 and d == 0 else load_i64(table + 24 * d)
             store_i64(counters + 8 * d, 0)
         for _ in range(planes):
             plane(source, target, rows, row_in, row_out, run, run_in, run_out)

@@ -41,9 +41,11 @@ def strided_copy(
     for tensor, strides, first in ((source, in_strides, in_first), (target, out_strides, out_first)):
         check_reach(tensor, shape, strides, first)
     table = copy_table(shape, in_strides, out_strides)
+    each = source.dtype.itemsize * prod(int(size) for size in table[1:, 0])
     record = COPY_STRIDED(
-        x=source, out=target, table=build.constant(table), rank=len(table), x_first=in_first, out_first=out_first
-    )
+        x=source, out=target, table=build.constant(table), rank=len(table), x_first=in_first, out_first=out_first,
+        outer=int(table[0, 0]), each=each,
+    )  # fmt: skip
     build.call(f"copy_strided_{source.dtype.itemsize}", record)
 
 

@@ -26,7 +26,7 @@ from rt_engine.kernels.interface.gemm import GEMM, PACK
 from rt_engine.kernels.interface.gemm import NARROW_PANEL as NARROW_MATRIX
 from rt_engine.kernels.interface.group_norm import GROUP_NORM
 from rt_engine.kernels.interface.modes import QUANTISED
-from rt_engine.kernels.interface.movement import COPY_BLOCKS, GATHER_BLOCKS
+from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL, GATHER_BLOCKS
 from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
 from rt_engine.kernels.interface.panels import HALF, MATRIX_PANEL, VECTOR, WINDOW_PANEL
 from rt_engine.kernels.interface.pool import POOL
@@ -245,8 +245,18 @@ def _looked_up(to: int, x: int = 1) -> Axes:
     return lambda r, item: [Axis("n", {"x": x, "out": to}, FLAT)]
 
 
+def _copy_strided(r: Reading, item: int) -> list[Axis]:
+    return [Axis("outer", {"begin": 1}, tile=8)] if r.outer else []
+
+
 def _copy_blocks(r: Reading, item: int) -> list[Axis]:
+    if r.count == 1:
+        return [Axis("nbytes", {"x_first": 1, "out_first": 1}, FLAT)]
     return [Axis("count", {"x_first": r.x_stride, "out_first": r.out_stride})]
+
+
+def _fill(r: Reading, item: int) -> list[Axis]:
+    return [Axis("nbytes", {"out": 1}, FLAT)]
 
 
 def _gather(r: Reading, item: int) -> list[Axis]:
@@ -337,6 +347,8 @@ FAMILIES: dict[str, Family] = {
     "lookup_1": Family(LOOKUP_BYTES, 1, _looked_up(1)),
     "lookup_4": Family(LOOKUP_BYTES, 1, _looked_up(4)),
     "encode": Family(ENCODE, 4, _looked_up(1, 4)),
+    **{f"copy_strided_{item}": Family(COPY_STRIDED, item, _copy_strided) for item in (1, 2, 4, 8)},
+    "fill": Family(FILL, 1, _fill),
     "copy_blocks": Family(COPY_BLOCKS, 1, _copy_blocks),
     "gather_blocks": Family(GATHER_BLOCKS, 1, _gather),
 }

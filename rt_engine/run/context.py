@@ -73,9 +73,10 @@ class Context:
 
     def _join(self, threads: int, team: int) -> bool:
         """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where it is too short."""
-        self._fanned = fanned = self._executable.fanned(threads)
-        if fanned is None:
+        found = self._executable.fanned(threads)
+        if found is None:
             return False
+        self._fanned = fanned = found.joined(self._arena.address)
         self._arena.view(ARENA_HEADER)["spare"][0, 0] = team
         self._fields["records"], self._fields["table"] = fanned.records.ctypes.data, fanned.table.address
         return True

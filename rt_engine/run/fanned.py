@@ -3,13 +3,14 @@
     records     0           1        2 ... n - 1   |  n ...
                 begin_run   conv     fan_out       |  the first record, and pieces: reached by distance, never by the executor
                                      size 0: how many, size 1: bytes to the first
-    kernels     the program's, then fan_out and begin_run
+    kernels     the program's, then fan_out, begin_run and pass_over
 
-Jumps stay right, as nothing moves. Pieces have the addresses of their kernels in them (`RECORD.spare`).
+Jumps stay right, as nothing moves. Pieces have the addresses of their kernels in them (`RECORD.spare`). Where a piece is several
+records (`run.chains`), one among the pieces stands for them; what they hand on lies in memory that a context has besides its arena.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import Program
 from rt_engine.run.axes import FAMILIES
+from rt_engine.run.chains import Step, chains_of
 from rt_engine.run.cost import about_ns
 from rt_engine.run.pieces import pieces_of
 from rt_engine.run.team_block import MOST_PIECES
@@ -33,6 +35,11 @@ EACH = 4
 """At most so many pieces for each thread: one that comes late, or is slower, then takes fewer."""
 
 
+Piece = list[Step]
+Cut = dict[int, tuple[int, list[Piece]]]
+"""First record -> the one behind the last that its pieces do, and the pieces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fanned:
     """Records and kernels for some number of threads; `count` is what the executor runs, `shared` how many of them fan out."""
@@ -43,6 +50,23 @@ class Fanned:
     shared: int
     share: float
     """Of the time of all records that can be cut, as far as their sizes say, what is cut."""
+    own: tuple[tuple[int, int], ...] = ()
+    """(record, operand) that count from the memory of a context's pieces."""
+    own_nbytes: int = 0
+    memory: Block | None = None
+    """Of the pieces of one context."""
+
+    def joined(self, arena: int) -> "Fanned":
+        """The records for the context with this arena, with memory for its pieces."""
+        if not self.own:
+            return self
+        memory = Block(self.own_nbytes)
+        laid: NDArray[Any] = Block(self.records.nbytes).view(RECORD, 0, len(self.records))
+        laid[:] = self.records
+        rows, operands = np.array(self.own).T
+        laid["operand"][rows, operands] += memory.address - arena
+        laid.flags.writeable = False
+        return replace(self, records=laid, memory=memory)
 
 
 def fanned(
@@ -59,17 +83,33 @@ def fanned(
         return None
     kept = [(p.offset, p.offset + max(p.spec.dtype.itemsize * int(np.prod(p.spec.shape, dtype=np.int64)), 1))
             for p in (*program.state, *program.inputs)]  # fmt: skip
-    cut = {
-        index: pieces
-        for index, (record, ns) in enumerate(zip(records, times, strict=True))
-        if ns >= LEAST_RECORD_NS
-        and not _writes_into(program.kernels[int(record["kernel"])], record, kept)
-        and len(pieces := _pieces(program.kernels[int(record["kernel"])], record, ns, threads)) > 1
-    }
+    may = [not _writes_into(program.kernels[int(record["kernel"])], record, kept) for record in records]
+    cut, own_nbytes = _chained(program, records, times, may, threads)
+    inside = {i for first, (end, _) in cut.items() for i in range(first, end)}
+    for index, (record, ns) in enumerate(zip(records, times, strict=True)):
+        if index not in inside and may[index] and ns >= LEAST_RECORD_NS:
+            pieces = _pieces(program.kernels[int(record["kernel"])], record, ns, threads)
+            if len(pieces) > 1:
+                cut[index] = index + 1, [[Step(piece)] for piece in pieces]
     if not cut:
         return None
-    share = sum(times[index] for index in cut) / sum(times)
-    return _laid_out(records, cut, addresses, library, share)
+    share = sum(sum(times[index:end]) for index, (end, _) in cut.items()) / sum(times)
+    laid = _laid_out(records, cut, addresses, library, share)
+    return replace(laid, own_nbytes=own_nbytes)
+
+
+def _chained(
+    program: Program, records: NDArray[Any], times: list[float], may: list[bool], threads: int
+) -> tuple[Cut, int]:
+    """What is cut as chains, and the bytes that the pieces of any of them need."""
+    cut, most = Cut(), 0
+    for chain in chains_of(program, records):
+        at = slice(chain.first, chain.end)
+        if all(may[at]) and sum(times[at]) >= 2 * LEAST_PIECE_NS:
+            pieces, nbytes = chain.pieces(threads)
+            if len(pieces) > 1:
+                cut[chain.first], most = (chain.end, pieces), max(most, nbytes)
+    return cut, most
 
 
 def _pieces(kernel: str, record: NDArray[Any], ns: float, threads: int) -> list[NDArray[Any]]:
@@ -79,27 +119,46 @@ def _pieces(kernel: str, record: NDArray[Any], ns: float, threads: int) -> list[
 
 def _writes_into(kernel: str, record: NDArray[Any], kept: list[tuple[int, int]]) -> bool:
     """Does it write what outlives a run? A helper that is late may write its piece when the run has ended, and states are restored."""
+    if kernel not in FAMILIES:
+        return False
     fields = FAMILIES[kernel].fields
     written = [int(record["operand"][fields.places[name].index]) for name in fields.written]
     return any(first <= offset < end for offset in written for first, end in kept)
 
 
-def _laid_out(
-    records: NDArray[Any], cut: dict[int, list[NDArray[Any]]], addresses: Sequence[int], library: Library, share: float
-) -> Fanned:
+def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library: Library, share: float) -> Fanned:
     """Records in native memory, with those that fan out."""
-    count, extra = len(records), sum(map(len, cut.values())) + 1
+    library.need(_STANDING)
+    fan_out, begin_run, pass_over, run_chain = (library.address(name) for name in _STANDING)
+    many = [piece for _, pieces in cut.values() for piece in pieces]
+    extra = len(many) + sum(len(piece) for piece in many if len(piece) > 1) + 1
+    count, at, own = len(records), len(records), list[tuple[int, int]]()
     laid: NDArray[Any] = Block((count + extra) * RECORD.itemsize).view(RECORD, 0, count + extra)
     laid[:count] = records
-    at = count
-    for index, pieces in cut.items():
+    kernels = [*addresses, fan_out, begin_run, pass_over]
+
+    def put(place: int, step: Step) -> None:
+        laid[place] = step.record
+        laid["spare"][place] = addresses[int(step.record["kernel"])]
+        own.extend((place, operand) for operand in step.own)
+
+    for index, (end, pieces) in cut.items():
         laid[index] = _standing_for(records[index], len(addresses), len(pieces), at - index)
+        if end > index + 1:
+            laid[index + 1] = _standing_for(records[index], len(addresses) + 2, end, 0)
+        behind = at + len(pieces)
         for piece in pieces:
-            laid[at] = piece
-            laid["spare"][at] = addresses[int(piece["kernel"])]
+            if len(piece) == 1:
+                put(at, piece[0])
+            else:
+                laid[at] = _standing_for(records[index], 0, len(piece), behind - at)
+                laid["spare"][at] = run_chain
+                for step in piece:
+                    put(behind, step)
+                    behind += 1
             at += 1
-    table = Block(8 * (len(addresses) + 2))
-    kernels = [*addresses, library.address("fan_out"), library.address("begin_run")]
+        at = behind
+    table = Block(8 * len(kernels))
     table.view(np.int64, 0, len(kernels))[:] = kernels
     laid[at] = laid[0]
     laid["spare"][at] = kernels[int(laid[0]["kernel"])]
@@ -107,7 +166,11 @@ def _laid_out(
         laid["size"][at, 1] -= at * RECORD.itemsize
     laid[0] = _standing_for(records[0], len(addresses) + 1, 1, at)
     laid.flags.writeable = False
-    return Fanned(laid, table, count, len(cut), share)
+    return Fanned(laid, table, count, len(cut), share, tuple(own))
+
+
+_STANDING = ("fan_out", "begin_run", "pass_over", "run_chain")
+"""Kernels of records that stand for others."""
 
 
 def _standing_for(record: NDArray[Any], kernel: int, pieces: int, distance: int) -> NDArray[Any]:

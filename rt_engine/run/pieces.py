@@ -39,7 +39,7 @@ def pieces_of(kernel: str, record: NDArray[Any], parts: int) -> list[NDArray[Any
     if not cuts:
         return [record]
     axis, borders = max(cuts, key=lambda cut: (len(cut[1]), -cut[0].again))
-    return [_part(family.fields, record, axis, *ends) for ends in itertools.pairwise(borders)]
+    return [part_of(family.fields, record, axis, *ends) for ends in itertools.pairwise(borders)]
 
 
 def _is_apart(fields: Fields, record: NDArray[Any], axis: Axis) -> bool:
@@ -68,7 +68,7 @@ def _borders(size: int, unit: int, parts: int, axis: Axis) -> list[int]:
     return [0, *(at for at in inner if axis.least <= at <= size - axis.least), size]
 
 
-def _part(fields: Fields, record: NDArray[Any], axis: Axis, first: int, end: int) -> NDArray[Any]:
+def part_of(fields: Fields, record: NDArray[Any], axis: Axis, first: int, end: int) -> NDArray[Any]:
     """The record of what lies from `first` until `end` along an axis."""
     part = record.copy()
     for name, move in axis.moves.items():

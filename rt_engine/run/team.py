@@ -8,6 +8,7 @@ from typing import Any
 from rt_engine.errors import InputError
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
+from rt_engine.run.fanned import Fanned
 from rt_engine.run.team_block import HELPER, MOST, TEAM
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.library import Library
@@ -62,7 +63,7 @@ class Team:
         """Nanoseconds that the thread waited for pieces which helpers had begun, of fan-outs in which it did."""
         self.fields["helpers"], self.fields["patience_ns"], self.fields["awake_ns"] = threads - 1, patience_ns, awake_ns
         self.fields["waits"] = self.waits.address
-        self._held: list[tuple[weakref.ref[Context], Block, Executable]] = []
+        self._held: list[tuple[weakref.ref[Context], Block, Executable, Fanned | None]] = []
         """What a helper that is late may still read and write, records and weights too, when nobody has the context any more."""
 
     def admit(self, context: Context) -> bool:
@@ -72,7 +73,7 @@ class Team:
         context._kept["team"] = self._block
         busy = {int(row["arena"]) for row in self.helpers if row["busy"]}
         self._held = [held for held in self._held if held[0]() is not None or held[1].address in busy]
-        self._held.append((weakref.ref(context), context._arena, context._executable))
+        self._held.append((weakref.ref(context), context._arena, context._executable, context._fanned))
         return True
 
     def stats(self) -> TeamStats:

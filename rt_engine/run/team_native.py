@@ -1,6 +1,8 @@
 """A record that several threads work on: the one that runs the model, and its helpers. What they share is drawn in `team_block`.
 
     fan_out      publish -> take pieces from below -> wait for those that helpers have begun       a kernel, in place of the record's
+    run_chain    records one after the other                                                       a kernel, of a piece that is several
+    pass_over    go on behind them                                                                 a kernel, in place of the second
     begin_run    does no helper hold a piece of an earlier run? then the first record              a kernel, in place of the first
     help_task    sleep until the task's tick -> take pieces from above until its cycle is over     the thread of a helper
 
@@ -8,7 +10,7 @@ Outside of tasks helpers are those of `run.helpers_native`. Between a task's tic
 allocates; all waiting ends by the clock.
 """
 
-from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
+from rt_engine.kernels.interface.record import ARENA_HEADER, JUMP, RECORD
 from rt_engine.run.team_block import HELPER, TEAM
 from rt_engine.status import Status
 from rt_native.atomics import atomic_replace
@@ -43,6 +45,7 @@ _BUSY, _HELPER_ARENA, _FAILED, _DONE = _H.busy, _H.arena, _H.failed, _H.pieces
 _TEAM_BYTES, _HELPER_BYTES, _SIZE = TEAM.itemsize, HELPER.itemsize, RECORD.itemsize
 _TEAM_OF, _COUNT, _DISTANCE, _KERNEL = offsets(ARENA_HEADER).spare, _R.size, _R.size + 8, _R.spare
 _HELPER_LATE = int(Status.HELPER_LATE)
+_JUMP = JUMP
 _LOOKS = 32  # between two looks at the clock
 _NAP = 100_000_000  # a longer sleep is cut, so that a helper of a slow task ends soon
 
@@ -101,6 +104,21 @@ def fan_out(arena, record):
         add_to(team + _TAKEN_BACK, count - count // (helpers + 1))
         return status
     return max(status, wait_for_all(team, generation))
+
+
+@export
+def run_chain(arena, record):
+    """Do the records that a piece is, one after the other; gives the status of one that failed."""
+    status, first = 0, record + load_i64(record + _DISTANCE)
+    for number in range(load_i64(record + _COUNT)):
+        status = max(status, run_piece(arena, first + number * _SIZE))
+    return status
+
+
+@export
+def pass_over(arena, record):
+    """Go on at the record that this one names: those before it have been done."""
+    return _JUMP + load_i64(record + _COUNT)
 
 
 @inline

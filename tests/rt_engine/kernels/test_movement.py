@@ -33,6 +33,24 @@ def copied(x: NDArray[Any], view: NDArray[Any], out: NDArray[Any], out_view: NDA
     return call(LIBRARY, f"copy_strided_{n}", operands, [len(table), first_in, first_out], weights=[2])[1]
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (40, 3), (33, 17), (3, 4, 5), (2, 3, 4, 5)])
+def test_parts_of_the_first_dimension_are_the_whole(shape: tuple[int, ...]) -> None:
+    """What lies outside of a part is not touched, whatever the order of the axes."""
+    for nbytes, axes in itertools.product(SIZES, itertools.permutations(range(len(shape)))):
+        view = numbered(shape, nbytes).transpose(axes)
+        table = copy_table(view.shape, [s // nbytes for s in view.strides], contiguous(view.shape))
+        size, out = int(table[0, 0]), np.zeros(view.shape, view.dtype)
+        for begin, outer in ((0, size // 2), (size // 2, size - size // 2)):
+            if outer:
+                sizes = [len(table), 0, 0, outer, 0, begin]
+                part = call(
+                    LIBRARY, f"copy_strided_{nbytes}", [view.base, np.zeros_like(out), table], sizes, weights=[2]
+                )[1]
+                assert not (part[out != 0] != 0).any(), axes
+                out += part
+        assert (out == view).all(), axes
+
+
 def test_every_kernel_has_a_name() -> None:
     """A kernel without a name could not be called; `cast` has a module of its own."""
     names = {name.removeprefix("k_") for name in LIBRARY.exports}
