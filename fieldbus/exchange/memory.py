@@ -90,7 +90,6 @@ class Exchange:
         self.values_out, values_out = self._array(outputs.count)
         self._safe, safe = self._array(outputs.count)
         self._note = self._part(NOTE_BYTES)
-        self._area = self._part(AREA_BYTES)
         suspect = self._part(inputs.count)
         self.suspect = suspect.view(np.uint8, 0, inputs.count)
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -301,8 +300,9 @@ class Exchange:
         self._x["stop"] = is_stopped
 
     def phase(self, phase: Phase, limit_ns: int) -> None:
-        """Carry out one phase here and now; the exchange must be armed."""
-        self._phase(self.address + _X.me, 1, phase, limit_ns, self._area.address)
+        """Carry out one phase here and now, if nobody else is at it; the exchange must be armed. Any thread."""
+        area = Block(AREA_BYTES)
+        self._phase(self.address + _X.me, 1, phase, limit_ns, area.address)
 
     def force_safe(self, on: bool = True) -> None:
         """Send safe values whatever drivers say."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from fieldbus.codec import Codec, Field
-from fieldbus.exchange.block import Event, Phase
+from fieldbus.exchange.block import Event, Phase, State
 from fieldbus.exchange.memory import NATIVE, Exchange
 from fieldbus.exchange.plan import Plan
 from fieldbus.image.image import Channel, ProcessImage
@@ -18,6 +18,7 @@ from fieldbus.modbus.requests import Read
 from fieldbus.modbus.transactions import tcp_frames, transaction
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.exchange.bench import FIRST, MS, NS, Bench, exchange_of, framed, number_of, plan_of
+from tests.fieldbus.waiting import wait_for
 
 TEMPERATURE = Tag("temperature", "uint16", "in", low=0.0, high=100.0)
 
@@ -212,6 +213,17 @@ def test_thousands_of_late_answers_before_the_right_one() -> None:
     assert pair.exchange.counter("late") == flood
     assert pair.read == (7.0, Quality.GOOD)
     pair.close()
+
+
+def test_who_comes_while_a_phase_is_carried_out_does_not_disturb_it(pair: Pair) -> None:
+    """The keeper stands in for a task that pauses, just as it goes on: one of them finds the exchange taken, and it is given back."""
+    first = threading.Thread(target=pair.phase, kwargs={"limit_ns": 300 * MS})
+    first.start()
+    wait_for(lambda: pair.exchange._x["state"][0] == State.BUSY)
+    pair.phase(limit_ns=MS)
+    assert pair.exchange._x["state"][0] == State.BUSY
+    first.join()
+    assert pair.exchange.take()
 
 
 def test_outputs_that_nobody_confirmed_may_have_reached_the_device() -> None:
