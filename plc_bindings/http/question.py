@@ -23,8 +23,9 @@ MOST_HEADS: Final = 32
 """JSON of so many calls of a model is remembered."""
 _T = TypeVar("_T")
 _MARK: Final = secrets.token_hex(16)
-_DATA: Final = re.compile(rb'"data"\s*:\s*(?=(\[[^"{}]*\]))')
-"""The place of a tensor's numbers, flat or nested."""
+_DATA: Final = re.compile(rb'"data"\s*:\s*\[')
+"""Before a tensor's numbers, which may be nested."""
+_ARRAY: Final = re.compile(rb'\[[^"{}]*\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,14 @@ class Reader:
             return await self._question(text, tensors, exact)
 
     async def _question(self, text: bytes, tensors: memoryview, load: Load) -> Question:
-        begin = _DATA.search(text) if not tensors and len(text) <= WHOLE else None
-        if begin is not None and (question := self._framed(text, begin.end(), load)) is not None:
+        found_data = _DATA.search(text) if not tensors and len(text) <= WHOLE else None
+        data = found_data.end() - 1 if found_data is not None else 0
+        if data and (question := self._framed(text, data, load)) is not None:
             return question
         head = self._heads.get(text)
         if head is None:
             head = _read(text, self._ends, self._most, load)
-            self._remember(text, head, begin)
+            self._remember(text, head, data)
         found: dict[str, Raw] = {}
         at = 0
         for where, end, entry, size in head.given:
@@ -148,13 +150,14 @@ class Reader:
         raw = from_json(data, entry, end, head.count, where)
         return Question(None, head.count, head.has_batch, [raw], head.outputs, head.sequence)
 
-    def _remember(self, text: bytes, head: _Head, data: re.Match[bytes] | None) -> None:
+    def _remember(self, text: bytes, head: _Head, data: int) -> None:
+        """`data`: where the first numbers in the JSON begin; 0: there are none."""
         if head.id is not None or len(text) > WHOLE:
             return
         if head.is_bare:
             _keep(self._heads, text, head)
-        elif data is not None and len(head.given) == 1:
-            prefix, suffix = text[: data.start(1)], text[data.end(1) :]
+        elif len(head.given) == 1 and (array := _ARRAY.match(text, data)) is not None:
+            prefix, suffix = text[:data], text[array.end() :]
             try:
                 marked = _read(b'%b"%b"%b' % (prefix, _MARK.encode(), suffix), self._ends, self._most, quick)
             except Refusal:

@@ -105,10 +105,12 @@ def _place(socket: Path | None, name: str) -> Path:
 
 def _state(station: Station) -> str:
     """The station in a line, for `systemctl status`."""
+    from station.terms.counting import many
+
     snapshot = station.snapshot()
     live = sum(not task.note for task in snapshot.tasks)
     up = sum(link.state == "up" for link in snapshot.links)
-    return f"{live} of {len(snapshot.tasks)} tasks live, {up} of {len(snapshot.links)} links up"
+    return f"{live} of {many(len(snapshot.tasks), 'task')} live, {up} of {many(len(snapshot.links), 'link')} up"
 
 
 def _finish(console: Terminal, errors: Terminal, station: Station, folder: Path) -> None:

@@ -10,6 +10,7 @@ from rt_native.terminal import Column, Sheet
 from station.fleet.documents import Reported
 from station.fleet.known import Fleet
 from station.fleet.rollout import Member, Plan, RolloutState, Standing, fits, size_of, standing
+from station.terms.counting import many
 
 if TYPE_CHECKING:
     from rt_native.terminal import Terminal
@@ -75,7 +76,8 @@ def waves_words(plan: Plan, fleet: Fleet) -> str:
     total = sum(fits(plan, member) for member in fleet.members.values())
     reached = sorted({size_of(wave, total) for wave in plan.waves})
     sizes = ", ".join(f"{size:,}" for size in reached)
-    return f"{total:,} stations; so many have it after each wave: {sizes}; all are good for {plan.soak_s:g} s before the next wave"
+    waves = f"{many(total, 'station')}; so many have it after each wave: {sizes}"
+    return f"{waves}; all are good for {plan.soak_s:g} s before the next wave"
 
 
 def to_json(fleet: Fleet, members: Iterable[Member]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from rt_engine.recording.recording import open as open_recording
 from scheduler.errors import SchedulerError
 from station.errors import StationError
 from station.replay.asking import Asked, ask
-from station.replay.judging import judged, many
+from station.replay.judging import judged
 from station.replay.whatif import WhatIf
+from station.terms.counting import many
 
 SHOWN: Final = 3
 FILES: Final = "*.mcap"

@@ -9,6 +9,7 @@ from typing import Final
 from station.machine.computer import Level
 from station.replay.whatif import OutputFound, Terms, WhatIf
 from station.show.verdict import Remark
+from station.terms.counting import many
 
 CAVEAT: Final = (
     "The recorded inputs are those that the old model's outputs led to. Where the two differ, the machine would have moved "
@@ -47,11 +48,6 @@ def moment_of(terms: Terms, tick_ns: float) -> datetime | None:
         return datetime.fromtimestamp((tick_ns + terms.utc_ns) / 1e9, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def many(count: int, what: str) -> str:
-    """`1 cycle`, `2,000 cycles`."""
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _whole(found: WhatIf) -> Iterator[Remark]:

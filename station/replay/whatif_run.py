@@ -17,8 +17,8 @@ from rt_native.memory import offsets
 from scheduler.replay import NOT_REPEATED, Piece, Replay, Replayed
 from scheduler.tap_block import ABOUT, Whose
 from scheduler.task import Task
-from station.replay.judging import many
 from station.replay.whatif import Comparison, Cycles, Terms, WhatIf
+from station.terms.counting import many
 
 _NEEDS = offsets(ABOUT).needs + 8 * Whose.TASK
 """Where the region "about", the first of a checkpoint, says how many bytes the states of the task's model have."""

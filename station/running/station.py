@@ -319,7 +319,8 @@ class Station:
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:
         """What a client did or was refused; the audit log has each, the events what a flood leaves of it."""
-        self._note("client", "all", f"{who}: {what}: {outcome}", good="refused" not in outcome)
+        level: Level = "bad" if "refused" in outcome else "ok"
+        self.diary.note("client", who, f"{what}: {outcome}", level, among="clients")
 
     def _replaced(self, slot: str, model: Source, who: str, signature: bytes) -> Updated:
         """What a client uploaded goes the way of any new version."""

@@ -54,6 +54,7 @@ class _Fold:
     begin_s: float
     end_s: float
     times: int
+    subject: str
     text: str
     level: Level
 
@@ -88,18 +89,28 @@ class Diary:
             return self._count, tuple(self._events)[len(self._events) - most :]
 
     def note(
-        self, kind: EventKind, subject: str, text: str, level: Level, monotonic_s: float | None = None, times: int = 1
+        self,
+        kind: EventKind,
+        subject: str,
+        text: str,
+        level: Level,
+        monotonic_s: float | None = None,
+        times: int = 1,
+        among: str = "",
     ) -> None:
-        """Something happened now, or at `monotonic_s`; `times` more than 1: so often, and this is the newest."""
+        """Something happened now, or at `monotonic_s`; `times` more than 1: so often, and this is the newest.
+
+        `among`: of which a flood is folded, where that is more than the subject: who he is is for strangers to say.
+        """
         now_s = time.monotonic()
         at_s = (now_s if monotonic_s is None else monotonic_s) - self.begin_s
-        key = (kind, subject)
+        key = (kind, among or subject)
         with self._lock:
             recent = self._recent.setdefault(key, deque(maxlen=MOST))
             is_flood = len(recent) == MOST and at_s - recent[0] < WITHIN_S
             if kind not in ("run", "station", "update") and (is_flood or times > 1 or key in self._folds):
-                fold = self._folds.setdefault(key, _Fold(at_s, at_s, 0, text, level))
-                fold.end_s, fold.times, fold.text = at_s, fold.times + times, text
+                fold = self._folds.setdefault(key, _Fold(at_s, at_s, 0, subject, text, level))
+                fold.end_s, fold.times, fold.subject, fold.text = at_s, fold.times + times, subject, text
                 fold.level = max(fold.level, level, key=_RANK.__getitem__)
                 return
             recent.append(at_s)
@@ -114,9 +125,9 @@ class Diary:
             for key in due:
                 del self._folds[key]
                 self._recent[key].append(now_s)
-        for (kind, subject), fold in due.items():
+        for (kind, _), fold in due.items():
             text = f"{fold.times:,} changes in {fold.end_s - fold.begin_s:.1f} s, the newest: {fold.text}"
-            self._keep(Event(fold.end_s, kind, subject, text if fold.times > 1 else fold.text, fold.level))
+            self._keep(Event(fold.end_s, kind, fold.subject, text if fold.times > 1 else fold.text, fold.level))
 
     def _keep(self, event: Event) -> None:
         with self._lock:

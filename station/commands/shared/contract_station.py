@@ -62,8 +62,8 @@ def start_by_contract(model: Model, contract: Contract, file: str, binding: Bind
 def _task(contract: Contract) -> str:
     """What the task says beside its entries."""
     if contract.rate_hz is None:
-        return 'model = "model"    # its contract does not say for which rate it was trained'
-    rate = f'model = "model"    # trained for {contract.rate_hz:g} Hz'
+        return 'model = "policy"    # its contract does not say for which rate it was trained'
+    rate = f'model = "policy"    # trained for {contract.rate_hz:g} Hz'
     fast_ns = 1e9 / contract.rate_hz / 10
     if fast_ns < MIN_CYCLE_NS or fast_ns != round(fast_ns):
         return rate

@@ -235,7 +235,7 @@ def start_with(model: Model, file: str, binding: Binding) -> Start:
                 )
             tags.append(FirstTag(free_name(spec.name, tags), is_output, count=count))
     moves = {tag.name: (tag.count, 0.0, 1.0) for tag in tags if not tag.is_output}
-    return Start(tuple(tags), 'model = "model"', moving_plant(moves), model_table(file, binding))
+    return Start(tuple(tags), 'model = "policy"', moving_plant(moves), model_table(file, binding))
 
 
 def moving_plant(inputs: Mapping[str, tuple[int, float, float]]) -> str:
@@ -250,8 +250,8 @@ def moving_plant(inputs: Mapping[str, tuple[int, float, float]]) -> str:
 
 
 def model_table(file: str, binding: Binding) -> str:
-    """`[models.model]`."""
-    table = f"[models.model]\nfile = {quoted(file)}\n"
+    """`[models.policy]`."""
+    table = f"[models.policy]\nfile = {quoted(file)}\n"
     for key, given in binding.to_json().items():
         table += f"{key} = {{ {', '.join(f'{quoted(name)} = {_toml(value)}' for name, value in given.items())} }}\n"
     return table + "\n"

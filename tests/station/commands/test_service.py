@@ -201,8 +201,8 @@ def test_a_station_tells_systemd_of_its_life(tmp_path, systemd):
     try:
         said = _until(systemd, "WATCHDOG=1")
         assert said.startswith("READY=1\nSTATUS=")
-        if "1 of 1 tasks live, 1 of 1 links up" not in said:
-            _until(systemd, "STATUS=1 of 1 tasks live, 1 of 1 links up")
+        if "1 of 1 task live, 1 of 1 link up" not in said:
+            _until(systemd, "STATUS=1 of 1 task live, 1 of 1 link up")
         process.send_signal(signal.SIGTERM)
         _until(systemd, "STOPPING=1")
         assert process.wait(20) == ExitCode.OK, process.stdout.read()
@@ -224,7 +224,7 @@ def test_a_task_that_hangs_is_no_sign_of_life(tmp_path, systemd):
     process = _station(tmp_path, NOTIFY_SOCKET=systemd.getsockname(), WATCHDOG_USEC="600000")
     try:
         _until(systemd, "WATCHDOG=1")
-        said = _until(systemd, "STATUS=0 of 1 tasks live", 30)
+        said = _until(systemd, "STATUS=0 of 1 task live", 30)
         time.sleep(1.0)
         systemd.setblocking(False)
         rest = []

@@ -65,6 +65,16 @@ def test_a_flood_is_folded_and_updates_never(clock):
     assert len([event for event in diary.events if event.kind == "update"]) == 214
 
 
+def test_a_flood_of_strangers_is_folded_as_one(clock):
+    """Each name that comes is told, of a flood the newest alone: names take no memory."""
+    diary = Diary()
+    for number in range(1000):
+        diary.note("client", f"10.0.0.{number}", "connect: refused", "bad", among="clients")
+    diary.flush(is_last=True)
+    assert [event.subject for event in diary.events] == [*(f"10.0.0.{number}" for number in range(MOST)), "10.0.0.999"]
+    assert len(diary._recent) == 1
+
+
 def test_what_is_folded_is_told_at_the_end(clock):
     diary = Diary()
     diary.note("task", "axis", "outputs held", "warn", times=300)
