@@ -34,6 +34,7 @@ def qconv(record):
     low, high = float32(record.low), float32(record.high)
     bias, scale, table = record.bias, record.scale, record.table
     sums = stack(1536)
+    places = table + (int(record.offsets) or 4 * pixels)
     vectors, quads = (columns + 15) // 16, k // 4
     for image in range(record.images):
         x = record.x + image * record.x_image + record.x_first
@@ -54,7 +55,7 @@ def qconv(record):
                     direct = int(mode == QUANTISED and left >= 16 * width)
                     scales = scale + BYTES * first
                     _qtile(
-                        rows, width, 1, x, table + 4 * row, table + 4 * pixels, w, BYTES * panel, k,
+                        rows, width, 1, x, table + 4 * row, places, w, BYTES * panel, k,
                         bias + BYTES * first, sums, direct, to, stride, scales, zero, low, high,
                     )  # fmt: skip
                     if direct == 0:

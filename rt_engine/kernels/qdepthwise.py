@@ -252,7 +252,7 @@ def qdepthwise(record):
     low, high, kept = float32(record.low), float32(record.high), record.sums
     item = 1 if kept == 0 else 4
     starts = record.table
-    taps = starts + 4 * pixels
+    taps = starts + (int(record.offsets) or 4 * pixels)
     total = (channels + 15) // 16
     room = stack(8192)
     once = pixels >= _FEW and quads <= _MOST

@@ -19,7 +19,7 @@ def qmax_pool(record):
     """See the top of this file."""
     pixels, taps, channels = record.pixels, record.taps, record.channels
     starts = record.table
-    places = starts + 4 * pixels
+    places = starts + (int(record.offsets) or 4 * pixels)
     for image in range(record.images):
         x = record.x + image * record.x_image
         out = record.out + image * pixels * channels

@@ -184,6 +184,7 @@ def _by_table(
             scale=_scale_row(build, sums, g * columns, columns), table=table, pixels=len(starts), depth=4 * len(packed),
             columns=columns, channels=sums.columns, mode=sums.mode, zero=sums.zero_y, x_first=g * first,
             out_first=g * columns, images=images, x_image=x.size // images, low=sums.limits[0], high=sums.limits[1],
+            offsets=4 * len(starts),
         )  # fmt: skip
         build.call("qconv", record, macs=macs // sums.group)
 
@@ -363,7 +364,7 @@ def _depthwise(
     record = QDEPTHWISE(
         x=x, w=wide, bias=_bias_row(build, sums, flat, bias, order), out=y, scale=scale, table=table,
         pixels=pixels // times, quads=len(quads), channels=times * channels, zero=sums.zero_y, images=images,
-        x_image=x.size // images, sums=_KEPT[sums.mode], low=sums.limits[0], high=sums.limits[1],
+        x_image=x.size // images, sums=_KEPT[sums.mode], low=sums.limits[0], high=sums.limits[1], offsets=4 * (pixels // times),
     )  # fmt: skip
     build.call("qdepthwise", record, macs=images * pixels * sums.w.size)
 

@@ -135,7 +135,7 @@ def qmax_pool(node: Node, build: Builder) -> None:
     images = y.shape[0]
     record = QMAX_POOL(
         x=x, out=y, table=table, pixels=window.outputs, taps=window.taps, channels=channels,
-        images=images, x_image=x.size // images,
+        images=images, x_image=x.size // images, offsets=4 * window.outputs,
     )  # fmt: skip
     build.call("qmax_pool", record)
 

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.convert import F32, converted
 from rt_engine.ops.moves import gathered, reshaped
 from rt_engine.ops.tapping import check_table, taps
 from rt_engine.program.calls import Buffer
 
 _MODES = ("nearest", "linear", "cubic")
+_WIDENED = tuple(map(np.dtype, (np.int8, np.uint8, np.int32)))
+"""Interpolated in float32, then cut off towards zero, as ONNX Runtime does."""
 _MOST_TAPS = 1 << 16
 
 
@@ -46,7 +49,7 @@ class _Filter:
 
 @operator("Resize", since=11)
 def resize(node: Node, build: Builder) -> None:
-    """Nearest, linear or cubic, in every coordinate transformation of ONNX."""
+    """Nearest, linear or cubic, in every coordinate transformation of ONNX; linear of int8, uint8 and int32 is cut off."""
     rank = len(node.x.shape)
     filter = _Filter(
         node.attr("mode", "nearest"),
@@ -116,7 +119,8 @@ def _simple(node: Node, build: Builder, scales: list[float]) -> None:
 def _resampled(build: Builder, x: Buffer, y: Buffer, axes: list[_Axis], filter: _Filter, outside: float) -> None:
     if filter.mode not in _MODES:
         raise Refusal(f"mode '{filter.mode}'", f"use one of {', '.join(_MODES)}")
-    if filter.mode != "nearest" and x.dtype not in FLOATS:
+    widened = filter.mode == "linear" and x.dtype in _WIDENED
+    if filter.mode != "nearest" and x.dtype not in FLOATS and not widened:
         raise Refusal(f"{filter.mode} interpolation of {x.dtype} is not supported", "cast to float32")
     if filter.antialias and filter.mode == "nearest":
         raise Refusal("antialias with mode nearest", "use mode linear or cubic")
@@ -132,9 +136,14 @@ def _resampled(build: Builder, x: Buffer, y: Buffer, axes: list[_Axis], filter: 
             steps.append((shape.wanted / shape.size, -axis, index, weight))
     if not steps:
         build.alias(y, reshaped(build, x, y.shape))
+        return
+    if widened:
+        x = converted(build, x, F32)
     for done, (_, axis, index, weight) in enumerate(sorted(steps, key=lambda s: s[:2]), 1):
-        out = y if done == len(steps) else None
+        out = y if done == len(steps) and not widened else None
         x = _pass(build, x, -axis, index, weight, out, outside)
+    if widened:
+        converted(build, x, y.dtype, y)
 
 
 def _pass(

@@ -114,10 +114,15 @@ def _images(r: Reading, item: int) -> Axis:
     return Axis("images", {"x": r.x_pixels * r.x_channels * item, "out": image, "addend": image})
 
 
+def _is_over(r: Reading, x: int, out: int) -> bool:
+    """Does the output, of `out` bytes, lie where the input was, of `x` bytes? Then it is one pixel after the other."""
+    return bool(r.x % 2 == 0 and r.x < r.out + out and r.out < r.x + x)
+
+
 def _conv(r: Reading, item: int) -> list[Axis]:
     out = r.images * r.out_pixels * r.out_channels * item
-    if r.x % 2 == 0 and r.x < r.out + out and r.out < r.x + r.images * r.x_pixels * r.x_channels * item:
-        return []  # the output lies where the input was: one pixel after the other
+    if _is_over(r, r.images * r.x_pixels * r.x_channels * item, out):
+        return []
     row, half = r.out_channels * item, HALF // item
     w = r.groups * r.columns * r.taps * r.run * item
     panel = half * (NARROW_WINDOW if r.panel == NARROW_WINDOW else WINDOW_PANEL)
@@ -200,16 +205,25 @@ def _qgemm(r: Reading, item: int) -> list[Axis]:
 
 def _qconv(r: Reading, item: int) -> list[Axis]:
     columns = {"w": r.depth, "bias": 4, "scale": 4, "out_first": 1}
-    images = {"x": r.x_image, "out": r.pixels * r.channels * _summed(r.mode)}
-    return [Axis("images", images), Axis("columns", columns, MATRIX_PANEL * 16, again=r.x_image)]
+    found = _windows(r, r.channels * _summed(r.mode), r.depth * r.columns)
+    return [*found, Axis("columns", columns, MATRIX_PANEL * 16, again=r.x_image)]
+
+
+def _windows(r: Reading, row: int, w: int) -> list[Axis]:
+    """Integer kernels that read windows of images; a pixel of the output has `row` bytes, the weights `w`."""
+    out = r.pixels * row
+    found = [Axis("images", {"x": r.x_image, "out": out})]
+    if r.images == 1 and r.offsets and not _is_over(r, r.x_image, out):
+        found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": row}, 6, TALL, again=w))
+    return found
 
 
 def _qdepthwise(r: Reading, item: int) -> list[Axis]:
-    return [Axis("images", {"x": r.x_image, "out": r.pixels * r.channels * (4 if r.sums else 1)})]
+    return _windows(r, r.channels * (4 if r.sums else 1), 4 * r.quads * r.channels)
 
 
 def _qmax_pool(r: Reading, item: int) -> list[Axis]:
-    return [Axis("images", {"x": r.x_image, "out": r.pixels * r.channels})]
+    return _windows(r, r.channels, 0)
 
 
 def _qshift(r: Reading, item: int) -> list[Axis]:

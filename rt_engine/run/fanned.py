@@ -160,13 +160,18 @@ def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library
         at = behind
     table = Block(8 * len(kernels))
     table.view(np.int64, 0, len(kernels))[:] = kernels
-    laid[at] = laid[0]
-    laid["spare"][at] = kernels[int(laid[0]["kernel"])]
-    if 0 in cut:  # its pieces lie as far from where it has gone as they do
-        laid["size"][at, 1] -= at * RECORD.itemsize
-    laid[0] = _standing_for(records[0], len(addresses) + 1, 1, at)
+    _begin_at(laid, at, kernels, begin=len(addresses) + 1, is_cut=0 in cut)
     laid.flags.writeable = False
     return Fanned(laid, table, count, len(cut), share, tuple(own))
+
+
+def _begin_at(laid: NDArray[Any], at: int, kernels: Sequence[int], begin: int, is_cut: bool) -> None:
+    """Move the first record to `at`, and let `begin`, which looks at helpers first, stand in its place."""
+    laid[at] = laid[0]
+    laid["spare"][at] = kernels[int(laid[0]["kernel"])]
+    if is_cut:  # its pieces lie as far from where it has gone as they do
+        laid["size"][at, 1] -= at * RECORD.itemsize
+    laid[0] = _standing_for(laid[at], begin, 1, at)
 
 
 _STANDING = ("fan_out", "begin_run", "pass_over", "run_chain")

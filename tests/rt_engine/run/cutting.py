@@ -165,7 +165,9 @@ def _quantised() -> Iterator[tuple[str, onnx.ModelProto]]:
     for name, shape, w, attributes in (
         ("qconv", [1, 16, 12, 12], [200, 16, 3, 3], {"pads": [1] * 4}),
         ("qconv images", [3, 16, 8, 8], [20, 16, 3, 3], {"pads": [1] * 4}),
+        ("qconv few columns", [1, 15, 13, 11], [21, 15, 3, 3], {"pads": [1] * 4}),
         ("qdepthwise", [3, 20, 8, 8], [20, 1, 3, 3], {"pads": [1] * 4, "group": 20}),
+        ("qdepthwise of one image", [1, 21, 13, 11], [21, 1, 3, 3], {"pads": [1] * 4, "group": 21}),
     ):
         weights = common | {"w": rng.integers(-100, 100, w).astype(np.int8)}
         node = helper.make_node(
@@ -183,7 +185,9 @@ def _quantised() -> Iterator[tuple[str, onnx.ModelProto]]:
         ),
     )
     pool = helper.make_node("MaxPool", ["q"], ["r"], kernel_shape=[2, 2])
-    yield "qmax_pool", _model([quantise, pool, back], {"x": (FLOAT, [4, 20, 8, 8])}, FLOAT, common)
+    for images in (1, 4):
+        shape = [images, 21, 18, 8]
+        yield f"qmax_pool {images}", _model([quantise, pool, back], {"x": (FLOAT, shape)}, FLOAT, common)
     add = [
         quantise, helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
         helper.make_node("QuantizeLinear", ["z", "two", "zero"], ["p"]),
