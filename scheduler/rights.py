@@ -20,6 +20,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
 _CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
+_ALL_USERS = ["0", "0", "4294967295"]
+"""/proc/self/uid_map of a process in no namespace of users."""
 
 LIMITS_COMMAND = r"""printf '%s\n' "$USER - rtprio 99" "$USER - memlock unlimited" | sudo tee /etc/security/limits.d/rt-engine.conf"""
 """Gives a user both rights, from the next login on."""
@@ -166,13 +168,14 @@ def _may_lock_without_limit() -> bool:
     return _has_capability(_CAP_IPC_LOCK)
 
 
-def _has_capability(bit: int) -> bool:
+def _has_capability(bit: int, root: Path = ROOT) -> bool:
+    """Has this process a capability? One of a namespace of users, as of a rootless engine, gives no priority and no memory."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        status, users = ((root / f"proc/self/{name}").read_text(encoding="utf-8") for name in ("status", "uid_map"))
     except OSError:  # no /proc here
         return False
     effective = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
-    return bool(int(effective.split()[1], 16) >> bit & 1)
+    return users.split() == _ALL_USERS and bool(int(effective.split()[1], 16) >> bit & 1)
 
 
 def throttled(percent: float) -> str:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from scheduler.groups import cores as cores_of_group
 from scheduler.rights import Grant
 from station.machine.card import Card
-from station.machine.container import engine
+from station.machine.container import engine, is_rootless
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -155,7 +155,12 @@ class Computer:
         return bool(self.engine)
 
     def has_capability(self, bit: int, which: str = "CapEff") -> bool:
-        """Does this process hold a capability? Of another set than the effective one: `CapBnd`, what it could be given."""
+        """Does this process hold a capability? Of another set than the effective one: `CapBnd`, what it could be given.
+
+        One that a rootless engine gives is none for the processor and its memory.
+        """
+        if is_rootless(self.read):
+            return False
         found = re.search(rf"^{which}:\s*([0-9a-f]+)", self.read("/proc/self/status") or "", re.MULTILINE)
         return found is not None and bool(int(found[1], 16) >> bit & 1)
 

@@ -180,5 +180,5 @@ def uploads_of(file: StationFile, behind: Behind, record: Record, record_change:
     if not slots:
         return None
     keys = [PublicKey.parse(text) for text in file.config.station.keys]
-    serials = file.beside(f"{file.config.station.name}.serials.json")
+    serials = file.beside(file.config.station.audit).with_name(f"{file.config.station.name}.serials.json")
     return Updates(keys, slots, behind.replace, serials, record, record_change, kept=behind.signed)

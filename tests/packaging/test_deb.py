@@ -80,4 +80,4 @@ def test_the_shipped_station_writes_where_its_user_may():
     """Not beside the file, which is root's."""
     station = tomllib.loads((PARTS / "station.toml").read_text())["station"]
     assert station["name"] == "station"
-    assert all(station[key].startswith("/var/lib/rt-engine/station/") for key in ("store", "report"))
+    assert all(station[key].startswith("/var/lib/rt-engine/station/") for key in ("store", "report", "audit"))

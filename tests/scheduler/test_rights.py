@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler import rights
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling, use_cpu, use_exact_timers
 from tests import ROOT
 
@@ -132,3 +133,13 @@ def test_throttling_tells_the_share() -> None:
     else:
         share = 100 * runtime // int(Path("/proc/sys/kernel/sched_rt_period_us").read_text())
         assert f"{share} %" in grant.why
+
+
+@pytest.mark.parametrize(("users", "has"), [("0 0 4294967295", True), ("0 1000 1\n1 100000 65536", False)])
+def test_a_capability_within_a_namespace_of_users_is_none(tmp_path, users, has):
+    """A rootless engine gives CAP_SYS_NICE, and the kernel refuses SCHED_FIFO all the same."""
+    itself = tmp_path / "proc/self"
+    itself.mkdir(parents=True)
+    (itself / "status").write_text(f"CapEff:\t{1 << 23:016x}\n")
+    (itself / "uid_map").write_text(f"  {users}\n")
+    assert rights._has_capability(23, tmp_path) is has

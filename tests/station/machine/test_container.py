@@ -23,6 +23,12 @@ ROOT_GROUP = {
     "/proc/sys/kernel/sched_rt_runtime_us": "950000",
     "/sys/fs/cgroup/cpu/cpu.rt_runtime_us": "0\n",
 }
+ROOTLESS = {
+    "/proc/self/limits": BARE["/proc/self/limits"],
+    "/proc/self/status": STATUS.format(effective=NICE, bounding=NICE),
+    "/run/.containerenv": "rootless=1",
+}
+"""With capabilities, which are those of a user's namespace."""
 REFUSED = (Grant("SCHED_FIFO 80", False, "Operation not permitted; every other program may delay the task"),)
 
 
@@ -87,6 +93,7 @@ def test_what_was_given_is_not_missing(tmp_path):
         ),
         (BARE | {"/proc/self/status": STATUS.format(effective="0" * 16, bounding=NICE)}, {}, "bad", "docker", "to root alone"),
         (BARE | {"/run/.containerenv": "rootless=1"}, {}, "bad", "podman", "on the host first"),
+        (ROOTLESS, {"grants": REFUSED}, "bad", "podman run --ulimit rtprio=99 --ulimit memlock=-1 ...", "on the host first"),
         (BARE | {"/run/secrets/kubernetes.io/x": ""}, {}, "bad", "kubectl edit", "only root"),
     ],
 )  # fmt: skip
