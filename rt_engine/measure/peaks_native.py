@@ -3,6 +3,7 @@
 from numba import float32
 from numba.extending import intrinsic
 
+from rt_native.dot import FEATURES
 from rt_native.lang import export, inline, load_f32, load_i64, store_i64
 from rt_native.vector import PARTS, call_llvm, fma, i32x, join, load_i32x, splat_f32x, split, store_f32x, store_i32x
 
@@ -101,15 +102,9 @@ def _int8_peak(steps, out):
     return 0
 
 
-def _has_vnni():
-    import llvmlite.binding as llvm
-
-    return PARTS == 1 and llvm.get_host_cpu_features().get("avx512vnni", False)
-
-
 def _no_int8_peak(steps, out):
     """In its place where the processor has no such instruction: every level of a wheel exports the same functions."""
     return 1
 
 
-export(_int8_peak if _has_vnni() else _no_int8_peak, name="dot_int8")
+export(_int8_peak if PARTS == 1 and "avx512vnni" in FEATURES else _no_int8_peak, name="dot_int8")

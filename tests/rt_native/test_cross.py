@@ -14,3 +14,9 @@ def test_all_inline_assembly_has_something_in_its_place():
     written = {text for source in sources for text in re.findall(r'\.asm\(.*?"(\w[^"]*)"', source, re.S)}
     assert {"mrs $0, fpcr", "dc civac, $0"} <= written
     assert written <= {*_CODE, *_INTRINSICS["aarch64"][0]}
+
+
+def test_no_native_module_asks_the_machine_that_compiles():
+    """What the target has is `rt_native.dot.FEATURES`; the other machine's answer made instructions that a level has not."""
+    asks = [p.name for name in PACKAGES for p in (ROOT / name).rglob("*.py") if "get_host_cpu" in p.read_text()]
+    assert asks == ["target.py"]
