@@ -13,6 +13,7 @@ from rt_engine.binding import UNBOUND, Binding
 from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import lower
+from rt_engine.lower.resting import uncollected
 from rt_engine.lower.work import MOST_AT_LOAD, MOST_IN_A_RUN, units
 from rt_engine.passes import run_passes
 from rt_engine.passes.bind import bind_shapes
@@ -37,7 +38,8 @@ def compile_model(
     name, model = source.title, read(source)
     with _stopped(name):
         lowered, assumed = _lower(model, name, binding)
-        program = assemble(lowered, name, initial)
+        with uncollected():
+            program = assemble(lowered, name, initial)
     meta, metadata = model.meta, dict(model.metadata_props) | fixed_metadata(binding)
     return replace(program.named(meta[NAMING]), metadata=metadata, sha256=meta[SHA256], assumed=assumed)
 
@@ -80,7 +82,8 @@ def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple
     _tell_parts(model, parts)
     model.metadata_props.update(counts_metadata(work.counts))
     outputs += [count for count, _ in work.counts.values()]
-    lowered = lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None)
+    with uncollected():
+        lowered = lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None)
     _check_work(lowered, name, MOST_IN_A_RUN, "a run")
     return lowered, tuple(work.assumed)
 

@@ -8,7 +8,7 @@ next rows. Sums over depth and keys are chains in rising order; that of exp is a
 and then the tree. A row whose scores are all -inf, or have NaN or +inf, becomes NaN.
 """
 
-from rt_engine.kernels.interface.attention import ATTENTION, TABLE
+from rt_engine.kernels.interface.attention import ATTENTION, ROWS, TABLE
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp
 from rt_engine.kernels.parts.fold import SUM_EXP
@@ -135,23 +135,24 @@ def attention(record):
     batch, heads = load_i64(table + _BATCH), load_i64(table + _HEADS)
     vectors = (load_i64(table + _KEYS) + _lanes - 1) // _lanes
     key_bytes = load_i64(table + _DEPTH) * vectors * BYTES
-    scores, scale = keys + batch * heads * key_bytes, _scalar(record.scale)
+    first, count = record.first, record.count or batch * heads
+    scores = keys + batch * heads * key_bytes + first * ROWS * vectors * BYTES
+    scale = _scalar(record.scale)
     q, v = q + _stride(table, _Q, 0), v + _stride(table, _V, 0)
-    for b in range(batch):
-        for h in range(heads):
-            _head(
-                q + b * _stride(table, _Q, 1) + h * _stride(table, _Q, 2),
-                _stride(table, _Q, 3),
-                keys,
-                v + b * _stride(table, _V, 1) + h * _stride(table, _V, 2),
-                _stride(table, _V, 3),
-                mask + b * _stride(table, _MASK, 0) + h * _stride(table, _MASK, 1),
-                _stride(table, _MASK, 2),
-                out + b * _stride(table, _OUT, 0) + h * _stride(table, _OUT, 1),
-                _stride(table, _OUT, 2),
-                scores,
-                table,
-                scale,
-            )
-            keys += key_bytes
+    for number in range(first, first + count):
+        b, h = number // heads, number % heads
+        _head(
+            q + b * _stride(table, _Q, 1) + h * _stride(table, _Q, 2),
+            _stride(table, _Q, 3),
+            keys + number * key_bytes,
+            v + b * _stride(table, _V, 1) + h * _stride(table, _V, 2),
+            _stride(table, _V, 3),
+            mask + b * _stride(table, _MASK, 0) + h * _stride(table, _MASK, 1),
+            _stride(table, _MASK, 2),
+            out + b * _stride(table, _OUT, 0) + h * _stride(table, _OUT, 1),
+            _stride(table, _OUT, 2),
+            scores,
+            table,
+            scale,
+        )
     return 0

@@ -51,15 +51,18 @@ def attention(node: Node, build: Builder) -> None:
     assert len(fields) == len(TABLE)
     table = build.constant(np.array([*fields, *[0] * 32], np.int64))
     macs = batch * heads * queries * keys * (depth + width)
-    record = ATTENTION(q=q, work=work, v=v, mask=mask, out=out, table=table, scale=float(node.attr("scale", 1.0)))
+    record = ATTENTION(
+        q=q, work=work, v=v, mask=mask, out=out, table=table, count=batch * heads,
+        each=queries * keys * (depth + width), scale=float(node.attr("scale", 1.0)),
+    )  # fmt: skip
     build.call("attention_f32", record, macs=macs)
 
 
 def _transposed_keys(build: Builder, k: Buffer, view: Sequence[int], shape: tuple[int, ...]) -> Buffer:
-    """k as [batch, heads, depth, keys], rows of whole vectors; behind it, room for the scores of a few rows."""
+    """k as [batch, heads, depth, keys], rows of whole vectors; behind it, room for each head's scores of a few rows."""
     batch, heads, keys, depth = shape
     line = packed_columns(keys, F32)
-    work = build.temporary(F32, (batch * heads * depth * line + ROWS * line,))
+    work = build.temporary(F32, (batch * heads * (depth + ROWS) * line,))
     strides = [view[1], view[2], view[4], view[3]]
     out_strides = [heads * depth * line, depth * line, line, 1]
     strided_copy(build, k, work, (batch, heads, depth, keys), strides, out_strides, in_first=view[0])

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.attention import ATTENTION
 from rt_engine.kernels.interface.cast import CAST
 from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.conv import NARROW_PANEL as NARROW_WINDOW
@@ -259,6 +260,10 @@ def _looked_up(to: int, x: int = 1) -> Axes:
     return lambda r, item: [Axis("n", {"x": x, "out": to}, FLAT)]
 
 
+def _attention(r: Reading, item: int) -> list[Axis]:
+    return [Axis("count", {"first": 1})] if r.count else []
+
+
 def _copy_strided(r: Reading, item: int) -> list[Axis]:
     return [Axis("outer", {"begin": 1}, tile=8)] if r.outer else []
 
@@ -362,6 +367,7 @@ FAMILIES: dict[str, Family] = {
     "lookup_4": Family(LOOKUP_BYTES, 1, _looked_up(4)),
     "encode": Family(ENCODE, 4, _looked_up(1, 4)),
     **{f"copy_strided_{item}": Family(COPY_STRIDED, item, _copy_strided) for item in (1, 2, 4, 8)},
+    "attention_f32": Family(ATTENTION, 4, _attention),
     "fill": Family(FILL, 1, _fill),
     "copy_blocks": Family(COPY_BLOCKS, 1, _copy_blocks),
     "gather_blocks": Family(GATHER_BLOCKS, 1, _gather),

@@ -70,6 +70,8 @@ def shape_of(kernel: str, record: NDArray[Any]) -> str:
 
 def applied(program: Program, table: Mapping[str, Pieces]) -> tuple[NDArray[Any], int]:
     """The records of a program with what was chosen for them, and for how many; its own where nothing was."""
+    if not table:
+        return program.records, 0
     found = [(i, kernel, pieces) for i, kernel in told(program) if (pieces := table.get(_at(program, i, kernel)))]
     if not found:
         return program.records, 0

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.attention import ATTENTION
 from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.movement import COPY_STRIDED
@@ -21,6 +22,7 @@ BYTES = 40.0
 
 _WORK: dict[str, Callable[[Reading], float]] = {
     GEMM.name: lambda r: r.batch * r.rows * r.depth * r.columns / FAST,
+    ATTENTION.name: lambda r: r.count * r.each / FAST,
     COPY_STRIDED.name: lambda r: 2 * r.outer * r.each / BYTES,
     CONV.name: lambda r: r.images * r.out_pixels * r.taps * r.run * r.columns * r.groups / FAST,
     POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,

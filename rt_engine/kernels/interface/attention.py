@@ -2,12 +2,17 @@
 
 from rt_engine.kernels.interface.fields import Fields
 
-ATTENTION = Fields("attention", operands="q work v mask? out table", params="scale", writes="out work")
+ATTENTION = Fields(
+    "attention", operands="q work v mask? out table", sizes="count? first? each?", params="scale", writes="out work"
+)
 """out = softmax(q @ k' * scale + mask) @ v.
 
-work    k transposed and padded: [batch, heads, depth, keys up to whole vectors]; behind it, scores of a few rows
+work    k transposed and padded: [batch, heads, depth, keys up to whole vectors]; behind it, scores of a few rows, for
+        each head
 mask    is added to the scores
 table   int64: `TABLE`, then 32 zeros
+count   so many heads of all batches, from `first` on; 0: all of them, and there is room for the scores of one alone
+each    multiply-accumulates of one head
 """
 
 TABLE = (

@@ -151,6 +151,12 @@ def large_models() -> Iterator[tuple[str, onnx.ModelProto]]:
             {"z": _numbers(30, 3)},
         ),
     )
+    for batch, mask in ((1, False), (3, True)):
+        names = ["x", "k", "v", "", "", "m"] if mask else ["x", "k", "v"]
+        heads = helper.make_node("MultiHeadAttention", names, ["y"], domain="com.microsoft", num_heads=5)
+        ends = {"x": (FLOAT, [batch, 23, 60]), "k": (FLOAT, [batch, 41, 60]), "v": (FLOAT, [batch, 41, 60])}
+        bias = {"m": _numbers(batch, 5, 23, 41)} if mask else {}
+        yield f"attention {batch}", _model([heads], ends, FLOAT, bias)
     resize = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")
     yield "resize", _model([resize], {"x": (FLOAT, [1, 12, 14, 14])}, FLOAT, {"s": np.array([1, 1, 2, 2], np.float32)})
     yield from _quantised()
