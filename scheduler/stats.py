@@ -1,11 +1,15 @@
 """What a task counts, as frozen values; readable while it runs."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fieldbus.statistic import Statistic, counted, declared
-from rt_native.histogram import Histogram
 from scheduler.status import Action, State, describe
+
+if TYPE_CHECKING:
+    from rt_native.histogram import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Latency:
     max_ns: int
 
     @classmethod
-    def of(cls, histogram: Histogram) -> "Latency":
+    def of(cls, histogram: Histogram) -> Latency:
         """The numbers of a histogram as it is now."""
         p50, p99, p99_9, p99_99 = histogram.percentiles(50, 99, 99.9, 99.99)
         h = histogram
@@ -42,7 +46,7 @@ class Usage:
     voluntary_switches: int = 0
     involuntary_switches: int = 0
 
-    def __sub__(self, other: "Usage") -> "Usage":
+    def __sub__(self, other: Usage) -> Usage:
         return Usage(
             self.minor_faults - other.minor_faults,
             self.major_faults - other.major_faults,

@@ -8,12 +8,16 @@ stopped --start--> connecting --connected, first exchange good--> up
 any --stop--> stopped
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from fieldbus.statistic import counted, declared
-from rt_native.histogram import Histogram
+
+if TYPE_CHECKING:
+    from rt_native.histogram import Histogram
 
 State = Literal["stopped", "connecting", "up", "degraded", "down"]
 

@@ -14,41 +14,32 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from fieldbus.link.link import Link
 from plc_bindings.net.serving import ServerStatus
-from plc_bindings.security.chain import START
 from rt_engine.apart import Apart
 from rt_engine.read.source import Source
-from scheduler.rights import Grant
-from scheduler.stats import TaskStats
-from scheduler.status import Action, State, TaskStatus
+from scheduler.status import State
 from station.change.answer import Updated
 from station.change.heard import Heard
 from station.change.wired import changes_of
 from station.errors import Problem, RefusedError
 from station.file.reading import StationFile
-from station.machine.computer import Computer, Fact, Level
-from station.machine.probes import examine
-from station.machine.rights import facts_of, merged
+from station.machine.computer import Level
 from station.recorder.shelf import Kept as KeptFile
 from station.running.page import Behind as PageBehind
 from station.running.page import StationPage
 from station.running.recording import RecordingSide
+from station.running.telling import Telling
 from station.running.watching import Watching
-from station.show.events import Diary, EventKind, did
-from station.show.identity import identity
+from station.show.events import Diary, EventKind
 from station.show.live import LIVE_TAGS, REFRESH_S, View
-from station.show.picture import Picture
-from station.show.reasons import note
-from station.show.report import LateCycle, Report, TagRange
-from station.show.snapshot import LinkView, MonitorView, ServerView, Snapshot, TaskView
-from station.show.tags import TagView, matching, views
+from station.show.report import Report
+from station.show.snapshot import Snapshot
+from station.show.tags import TagView
 from station.show.verdict import LATE_NS
 from station.store.starting import Kept, title
 from station.terms.findings import unknown
@@ -89,7 +80,6 @@ class Station:
                 facts = {"state": said.state.name, "sha256": said.sha256} if said.sha256 else {}
                 self._audit.record_change("the station", f"model {said.slot}", said.text, slot=said.slot, **facts)
         self._apart = Apart(avoid=self._parts.cpus, worker=WORKER)
-        self._examined: tuple[Fact, ...] = ()
         self._plc: PlcSide | None = None
         self._heard = Heard(
             self.diary,
@@ -106,10 +96,21 @@ class Station:
         self.changes = changes_of(file, self._parts, self._scheduler, self._apart, self._heard, self.recording.places)
         """What becomes of new versions of its models."""
         self.recording.bind(self._scheduler, self.changes, lambda: self._heard.files)
+        self._watching = Watching(self.diary, self._parts.links, self._scheduler, self._audit)
+        self._telling = Telling(
+            file,
+            self._parts,
+            self._scheduler,
+            self._heard,
+            self.diary,
+            self._audit,
+            self.changes,
+            self.recording,
+            self._watching,
+            self._server_status,
+        )
         if file.config.servers:
             self._plc = self._servers_side()
-        self._watching = Watching(self.diary, self._parts.links, self._scheduler, self._audit)
-        self._confirmed: dict[str, bool] = {}
         self._begun: list[str] = []
         """The links that were started."""
         self.is_making_safe = False
@@ -117,10 +118,6 @@ class Station:
         self._asks: SimpleQueue[None] = SimpleQueue()
         """Who asks the station to end puts something in. No `Event`: a signal that comes while its lock is held would hang."""
         self._view_failed = False
-        self._started = datetime.now(UTC)
-        self._begin_s = self._end_s = 0.0
-        self._last_tags: tuple[TagView, ...] = ()
-        """As they were when the run ended, before outputs were made safe."""
 
     @property
     def name(self) -> str:
@@ -135,11 +132,9 @@ class Station:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Station:
-        self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
-        self._last_tags = ()
+        self._telling.begin()
         self._apart.open()
         self.changes.start(self._kept.store, self._kept.trouble)
-        self._confirmed.clear()
         self._begun.clear()
         self.diary.begin()
         self._watching.begin()
@@ -168,7 +163,7 @@ class Station:
         self._watching.look_at_outputs()
         self._note("run", self.name, "stopped", good=True)
         self.diary.flush(is_last=True)
-        self._end_s = time.monotonic()
+        self._telling.end()
 
     def _make_safe(self, driven_only: bool = False) -> None:
         """Stop the tasks, then all links at the same time, so that one dead device does not keep the others waiting.
@@ -199,7 +194,7 @@ class Station:
     def _stop_link(self, name: str, link: Link, safe: bool) -> None:
         confirmed = link.stop(safe)
         if safe and any(tag.direction == "out" for tag in link.tags):
-            self._confirmed[name] = confirmed
+            self._telling.safe_confirmed[name] = confirmed
             by = self.file.config.links[name].confirmed_by
             words = f"written, {by}" if confirmed else f"NOT {by}"
             self._note("link", name, f"safe values {words}", confirmed)
@@ -217,7 +212,7 @@ class Station:
             while not self._is_asked(WATCH_S) and time.monotonic() < until_s:
                 self._watch()
                 beat()
-            self._last_tags = self.tags()
+            self._telling.keep_tags()
         finally:
             done.set()
             shows.join(VIEW_PATIENCE_S)
@@ -327,88 +322,20 @@ class Station:
         return self.changes.update({slot: model}, who, signature=signature)
 
     def tags(self, patterns: Iterable[str] = (), most: int | None = None) -> tuple[TagView, ...]:
-        """The tags that the patterns mean (`tank.*`), not more than that; all, where there is no pattern.
-
-        Raises:
-            KeyError: a pattern means none; the message names the nearest.
-        """
-        tags = self.file.config.tags
-        return views(self._parts.links, tags, matching(patterns, list(tags))[:most])
+        """See `Telling.tags`."""
+        return self._telling.tags(patterns, most)
 
     def snapshot(self, tags: int | None = 0) -> Snapshot:
         """The station now, with so many of its tags; None: all."""
-        stats = self._scheduler.stats()
-        now_s = self._end_s or time.monotonic()
-        head = self._audit.head or START
-        return Snapshot(
-            station=self.name,
-            pid=os.getpid(),
-            running_s=now_s - self._begin_s if self._begin_s else 0.0,
-            tasks=tuple(
-                self._task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()
-            ),
-            links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
-            models=self._heard.files,
-            rights=tuple(str(grant) for grant in merged(self._rights()) if not grant.granted),
-            servers=self._server_views(),
-            tags=self._last_tags[:tags] or self.tags(most=tags),
-            tag_count=len(self.file.config.tags),
-            changes=self.changes.views(),
-            audit_number=head.number,
-            audit_head=head.hash if head.number else "",
-            recorder=self.recording.view(),
-        )
-
-    def _rights(self) -> tuple[Grant, ...]:
-        """What the threads of tasks and links asked of the system."""
-        return (*self._scheduler.rights, *self._parts.grants)
+        return self._telling.snapshot(tags)
 
     def report(self) -> Report:
         """What the run leaves behind."""
-        pictures = [(f"Task {name}", self._task_pictures(name)) for name in self.file.config.tasks]
-        links = {name: link.status() for name, link in self._parts.links.items()}
-        trips = tuple(Picture.of(f"{name}, round trip", status.round_trip) for name, status in links.items())
-        phases = tuple(
-            Picture.of(f"{name}, off the phase of the reference clock", status.clock_offsets)
-            for name, status in links.items()
-            if status.clock_offsets is not None
-        )
-        cpu = next((t.cpu for t in self._scheduler.tasks), None)
-        cycle_us = max(1, min((task.cycle_ns for task in self.file.config.tasks.values()), default=10**6) // 1000)
-        machine = Computer(wanted_cpu=cpu, grants=self._rights(), cycle_us=cycle_us)
-        return Report(
-            started=self._started.astimezone(),
-            snapshot=self.snapshot(tags=None),
-            pictures=(*pictures, *([("Round trips of the links", (*trips, *phases))] if trips else [])),
-            events=self.diary.events,
-            rights=facts_of(self._rights(), machine),
-            machine=self._examined or tuple(examine(machine)),
-            identity=identity(self.file, self._started.astimezone(), self._heard.files, self._heard.hashes, machine),
-            tags=self._tag_ranges(),
-            worst=self._worst_cycles(),
-            station_file=self.file.lines.text,
-            is_final=self._end_s > 0.0,
-        )
+        return self._telling.report()
 
     def report_so_far(self) -> Report:
         """The same while it runs; the machine is examined once."""
-        self._examined = self._examined or self.report().machine
-        return self.report()
-
-    def _tag_ranges(self) -> tuple[TagRange, ...]:
-        tags, seen = self.file.config.tags, self._scheduler.ranges()
-        return tuple(
-            TagRange(name, tag.unit, one.seen, one.least, one.mean, one.greatest)
-            for name, tag in tags.items()
-            if (one := seen.get(name)) is not None
-        )
-
-    def _worst_cycles(self) -> tuple[LateCycle, ...]:
-        return tuple(
-            LateCycle(task.name, cycle.tick_ns / NS - self._begin_s, cycle.complete_ns, did(cycle))
-            for task in self._scheduler.tasks
-            for cycle in self._scheduler.worst(task.name)
-        )
+        return self._telling.report_so_far()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -435,37 +362,9 @@ class Station:
             self._note("station", "output", f"cannot be written, control goes on: {why}", good=False)
         self._view_failed = True
 
-    def _task_pictures(self, name: str) -> tuple[Picture, ...]:
-        wake_up, execution = self._scheduler.histograms(name)
-        pictures = [Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)]
-        reaction = self._scheduler.reaction(name)
-        if reaction.count:
-            pictures.append(Picture.of("reaction: input came to output sent", reaction))
-        return tuple(pictures)
-
-    def _task_view(self, stats: TaskStats, model: str) -> TaskView:
-        silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED
-        words = "" if silent else note(stats.action, stats.status)
-        if (monitor := MonitorView.of(stats.monitor)) is not None:
-            words = "; ".join(filter(None, (words, monitor.words)))
-        if stats.slices is not None:
-            words = "; ".join(filter(None, (words, stats.slices.complaint)))
-        view = TaskView.of(stats, model, words, self._watching.starting.get(stats.name, 0))
-        return replace(view, due_ns=view.due_ns + self._scheduler.shift_ns)
-
-    def _link_view(self, name: str, link: Link) -> LinkView:
-        return LinkView.of(name, self.file.config.links[name].describe(), link.status(), self._confirmed.get(name))
-
     def _server_status(self) -> dict[str, ServerStatus]:
         servers = self._plc.servers if self._plc is not None else {}
         return {name: server.status() for name, server in servers.items()}
-
-    def _server_views(self) -> tuple[ServerView, ...]:
-        status = self._server_status()
-        return tuple(
-            ServerView(name, s.address, s.clients, s.requests, s.refused, {**s.counts, **s.gauges}, s.trouble)
-            for name, s in status.items()
-        )
 
     def _watch(self) -> None:
         self._watching.look()

@@ -94,6 +94,7 @@ def test_run_imports_no_compiler(tmp_path):
     [
         ("station.running.station", ("rt_engine.explain", "rt_engine.measure.inspect", "aiohttp.web_protocol")),
         ("scheduler.scheduler", ("rt_engine.recording.writer", "rt_engine.recording.recording")),
+        ("station.show.live", ("numpy", "rt_engine.model", "scheduler.scheduler", "station.file.config")),
     ],
 )
 def test_a_start_loads_nothing_of_what_only_some_look_at(module, others):

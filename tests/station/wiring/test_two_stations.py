@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -125,6 +126,8 @@ def values_cross(line: Line, there: Station, here: Station) -> None:
     wait_for(lambda: has(here, "speed", 1.5) and has(here, "stands", 7.0) and has(there, "setpoint", 3.0))
     speed = tag(here, "speed")
     assert speed.unit == "m/s" and (speed.age_ns or 0) < TIMEOUT_S * 1e9
+    (value,) = here._parts.links["server"].values(["speed"])
+    assert abs((datetime.now(UTC) - value.source_time).total_seconds()) < 5.0
     broken = line.folder / "broken"
     broken.touch()
     wait_for(lambda: tag(here, "speed").quality == "BAD" and link(here).state == "up")
