@@ -21,6 +21,7 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.link import cyclic
 from fieldbus.opcua import certificates as certificates_module
 from fieldbus.opcua import link as link_module
+from fieldbus.opcua import session as session_module
 from fieldbus.opcua.bounds import MOST_MESSAGE
 from fieldbus.opcua.certificates import Certificates
 from fieldbus.opcua.items import LONGEST_REST_S, Items
@@ -225,6 +226,17 @@ def test_keys_of_a_server_whose_clock_is_behind_are_as_good_as_others(server, mo
         assert all(
             token.CreatedAt.year != 1970 for token in (channels[-1].security_token, channels[-1].prev_security_token)
         )
+
+
+def test_keys_that_a_server_wants_renewed_all_the_time_are_not(server, monkeypatch):
+    """A renewal costs two operations of RSA."""
+    renewed, whole = [], session_module.Session._renewed
+    monkeypatch.setattr(session_module.Session, "_renewed", lambda self: (renewed.append(1), whole(self)))
+    with linked(server.url, [tag("speed")], channel_s=0.001) as link:
+        soon(lambda: value(link, "speed") != "BAD")
+        begun, before = time.monotonic(), len(renewed)
+        soon(lambda: len(renewed) > before + 3)
+        assert time.monotonic() - begun > 2 * session_module.SHORTEST_CHANNEL_S
 
 
 def test_who_never_stops_talking_takes_half_of_a_core():
