@@ -29,6 +29,7 @@ from fieldbus.errors import (
     told,
 )
 from fieldbus.exchange.block import MOST_TOGETHER, Event, Phase
+from fieldbus.exchange.carried import Carried
 from fieldbus.exchange.memory import Exchange, Note
 from fieldbus.exchange.plan import Plan, Transaction
 from fieldbus.image.image import Channel, ProcessImage
@@ -103,9 +104,8 @@ class NativeLink(CyclicLink):
         self._is_in_python = False
         self._laying = threading.RLock()
         """Tables of channels name transactions by their place in the plan: both are made by one at a time."""
-        self._transactions: dict[str, list[int]] = {}
-        self._places: tuple[Plan | None, dict[str, list[tuple[int, int, slice]]]] = (None, {})
-        """A plan, and where its tags' bytes are."""
+        self._carried: Carried | None = None
+        """Of the plan that is laid."""
         self._stale_since_s: float | None = None
         self._has_answered = False
         """Was there ever a whole exchange that was good?"""
@@ -243,14 +243,7 @@ class NativeLink(CyclicLink):
     def _lay(self, plan: Plan) -> None:
         with self._laying:
             self.exchange.lay(plan)
-            self._transactions = {}
-            for i, transaction in enumerate(plan.transactions):
-                names = [
-                    *(field.tag.name for field in (*transaction.inputs, *transaction.outputs)),
-                    *transaction.virtual,
-                ]
-                for name in dict.fromkeys([*names, *(self._in.cells.tags if transaction.concerns_all else ())]):
-                    self._transactions.setdefault(name, []).append(i)
+            self._carried = Carried(plan, self._in.cells.tags, self._place)
             self.exchange.subscribers(self._in.channels)
 
     def _take(self) -> None:
@@ -462,8 +455,9 @@ class NativeLink(CyclicLink):
 
     def _value(self, tag: Tag, inputs: NDArray[np.float64], heard_ns: int) -> TagValue:
         """Of the newest answer, or request, that carries the tag."""
-        exchange, of = self.exchange, self._transactions.get(tag.name, [])
-        if exchange.plan is None or not of:
+        exchange, carried = self.exchange, self._carried
+        of = carried.transactions.get(tag.name) if carried is not None else None
+        if not of:
             return super()._value(tag, inputs, heard_ns)
         try:
             rows = [exchange.transactions[i] for i in of]
@@ -488,28 +482,14 @@ class NativeLink(CyclicLink):
 
     def _raw(self, tag: Tag) -> bytes:
         """The bytes of the tag in the newest answer, or request."""
-        exchange, plan = self.exchange, self.exchange.plan
-        if plan is None:
+        exchange, carried = self.exchange, self._carried
+        if carried is None:
             return b""
         newest = exchange.newest if tag.direction == "in" else exchange.asked
         try:
-            if self._places[0] is not plan:
-                self._places = plan, self._places_in(plan)
-            return b"".join(newest(i)[at:][place] for i, at, place in self._places[1].get(tag.name, []))
+            return b"".join(newest(i)[at:][place] for i, at, place in carried.parts.get(tag.name, ()))
         except IndexError:  # another plan was laid meanwhile
             return b""
-
-    def _places_in(self, plan: Plan) -> dict[str, list[tuple[int, int, slice]]]:
-        """Tag -> (transaction, length of its head, place behind that) of each of its parts."""
-        places: dict[str, list[tuple[int, int, slice]]] = {}
-        for i, transaction in enumerate(plan.transactions):
-            ends = ((transaction.inputs_at, transaction.inputs), (transaction.outputs_at, transaction.outputs))
-            for at, fields in ends:
-                for field in fields:
-                    here, part = places.setdefault(field.tag.name, []), (i, at, self._place(i, field))
-                    if part not in here:  # bits of one register
-                        here.append(part)
-        return places
 
     def _place(self, transaction: int, field: Field) -> slice:
         """The bytes of a field to be shown, in what follows the head."""

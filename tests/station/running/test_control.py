@@ -21,6 +21,7 @@ from station.errors import AlreadyRunningError, NotRunningError, RefusedError, U
 from station.machine.claims import Holder
 from station.running import asking, control
 from station.running.asking import (
+    fetch_health,
     fetch_status,
     fetch_tags,
     request_reset_drive,
@@ -31,6 +32,7 @@ from station.running.asking import (
 from station.running.control import ControlServer
 from station.running.places import socket_path
 from station.show.tags import matching
+from station.show.verdict import unwell
 from tests import ROOT
 from tests.station.examples_of import snapshot
 from tests.station.stations import wait_for
@@ -104,6 +106,15 @@ def test_status_travels_whole(path):
     assert fetch_status(path) == replace(snapshot(), tags=())
     assert fetch_status(path, 1) == replace(snapshot(), tags=snapshot().tags[:1])
     assert fetch_status(path, None) == snapshot()
+
+
+@pytest.mark.usefixtures("server")
+def test_the_station_says_itself_what_is_not_well(path):
+    name, wrong = fetch_health(path)
+    assert name == snapshot().station
+    assert [line.partition(" ")[0] for line in wrong] == [
+        line.partition(" ")[0] for line in unwell(snapshot(), time.monotonic_ns())
+    ]
 
 
 @pytest.mark.usefixtures("server")
