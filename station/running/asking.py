@@ -50,10 +50,10 @@ def fetch_status(path: Path, tags: int | None = 0) -> Snapshot:
 
 def fetch_health(path: Path) -> tuple[str, list[str]]:
     """(the name of the station that answers at `path`, what is not well with it, in words). Raises as `fetch_status`."""
-    answer = request(path, "GET", "/health", None, STATUS_TIMEOUT_S)
     try:
+        answer = request(path, "GET", "/health", None, STATUS_TIMEOUT_S)
         return str(answer["station"]), [str(one) for one in answer["wrong"]]
-    except (TypeError, LookupError) as error:
+    except (RefusedError, TypeError, LookupError) as error:
         raise NotRunningError(_no_station(path)) from error
 
 
