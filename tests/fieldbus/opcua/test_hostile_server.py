@@ -239,27 +239,26 @@ def test_keys_that_a_server_wants_renewed_all_the_time_are_not(server, monkeypat
         assert time.monotonic() - begun > 2 * session_module.SHORTEST_CHANNEL_S
 
 
-def test_who_never_stops_talking_takes_half_of_a_core():
-    """The next message is asked for after a rest as long as the work was."""
-    items = Items(None, {}, 0)
-    message = ua.PublishResult(SubscriptionId=0)
+def test_who_never_stops_talking_takes_half_of_a_core(monkeypatch):
+    """The next message is asked for after a rest as long as the work was, within bounds."""
+    rests = []
+
+    async def rest(seconds):
+        rests.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    items, message = Items(None, {}, 0), ua.PublishResult(SubscriptionId=0)
 
     async def work(seconds):
-        end, used, count = time.monotonic() + seconds, time.thread_time(), 0
-        while time.monotonic() < end:
-            busy = time.thread_time() + 0.01
-            while time.thread_time() < busy:  # as a message takes that is decoded
-                pass
-            await items._told(message)
-            count += 1
-        return (time.thread_time() - used) / seconds, count
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:  # as it takes that a message is decoded
+            pass
+        await items._told(message)
 
-    share, count = asyncio.run(work(1.0))
-    assert share < 0.6 and count > 5
-    items._worked_s -= 10.0
-    begun = time.monotonic()
-    asyncio.run(items._told(message))
-    assert time.monotonic() - begun < LONGEST_REST_S + 0.5
+    for seconds in (0.01, 0.03, 0.0, 3 * LONGEST_REST_S):
+        asyncio.run(work(seconds))
+    assert 0.01 <= rests[0] < 0.03 <= rests[1] < LONGEST_REST_S
+    assert rests[2] < 0.01 and rests[3] == LONGEST_REST_S
 
 
 def test_what_it_says_of_itself_is_told_in_short(server, monkeypatch):
