@@ -180,7 +180,7 @@ def test_trends_are_of_every_cycle(asked):
 
 def test_the_newest_of_the_log_of_changes_is_shown(asked):
     asked.station._audit.record_change("anna (page, 127.0.0.1)", "task axis", "state reset")
-    wait_for(lambda: asked.get("/api/audit")["lines"])
+    wait_for(lambda: asked.get("/api/audit")["number"])
     found = asked.get("/api/audit")
     assert found["lines"][-1]["who"] == "anna (page, 127.0.0.1)" and found["lines"][-1]["number"] == found["number"]
     assert found["log"] == "audit.changes.jsonl" and len(found["head"]) == 64
