@@ -41,7 +41,7 @@ REFRESHES: Final = 2
 RETRY_S: Final = 5.0
 """Tags that were not there, or not as they should be, are looked up again after so long."""
 BUSY_SAMPLES_PER_S: Final = 20_000
-"""So many keep node-opcua's server busy for a third of its only core."""
+"""So many keep node-opcua's server busy for a quarter of its only core."""
 MOST_NAMED: Final = 3
 _T = TypeVar("_T")
 
