@@ -62,3 +62,20 @@ def test_compose_gives_what_doctor_asks_for():
         "no-new-privileges",
     ):
         assert words in text
+
+
+def test_the_pod_has_what_doctor_asks_of_kubernetes():
+    """Root with two capabilities, since a pod sets no limits; a whole core; the same end and health as the image."""
+    text = (ROOT / "packaging/pod.yaml").read_text()
+    limits, requests = (re.search(rf"{word}: (.*)", text)[1] for word in ("limits", "requests"))
+    assert limits == requests
+    for words in (
+        "runAsUser: 0",
+        "capabilities: {drop: [ALL], add: [SYS_NICE, IPC_LOCK]}",
+        "readOnlyRootFilesystem: true",
+        "terminationGracePeriodSeconds: 30",
+        "hostNetwork: true",
+    ):
+        assert words in text
+    command = re.search(r'^HEALTHCHECK .* CMD \["(.*)"\]', CONTAINERFILE, re.M)[1].split('", "')
+    assert f"command: [{', '.join(command)}]" in text
