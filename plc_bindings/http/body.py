@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -14,6 +15,8 @@ from plc_bindings.http.errors import Refusal
 
 HELD: Final = 4
 """So many bodies of the greatest size may be there at once, from their first byte until they are answered."""
+HELD_OF_ONE: Final = HELD // 2
+"""Of who asks: nobody can take all, however slowly he sends."""
 _LARGE: Final = 64 * 1024
 """More bytes are compressed, or unpacked, in a thread."""
 _SMALL: Final = 1024
@@ -23,27 +26,32 @@ _WBITS: Final = {"gzip": 31, "deflate": 15}
 
 
 class Room:
-    """What one call holds of the bytes that all may hold: `with bodies.room() as room`."""
+    """What one call holds of the bytes that all may hold: `with bodies.room(who) as room`."""
 
-    __slots__ = ("_bodies", "_size")
+    __slots__ = ("_bodies", "_size", "_who")
 
-    def __init__(self, bodies: Bodies) -> None:
-        self._bodies, self._size = bodies, 0
+    def __init__(self, bodies: Bodies, who: str) -> None:
+        self._bodies, self._who, self._size = bodies, who, 0
 
     def __enter__(self) -> Room:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bodies.held -= self._size
+        if self._size:
+            self._bodies.held -= Counter({self._who: self._size})  # who holds nothing is forgotten
 
     def take(self, size: int) -> None:
         """So many bytes more; raises `Refusal`."""
-        bodies = self._bodies
-        if bodies.held + size > HELD * bodies.most:
+        held, most = self._bodies.held, self._bodies.most
+        if held[self._who] + size > HELD_OF_ONE * most:
+            words = "too many large requests of yours at once: try again when they are answered"
+        elif held.total() + size > HELD * most:
             words = "too many large requests at once: try again"
-            raise Refusal(503, words, "refused: too many large bodies", ends=True)
-        bodies.held += size
-        self._size += size
+        else:
+            held[self._who] += size
+            self._size += size
+            return
+        raise Refusal(503, words, "refused: too many large bodies", ends=True)
 
 
 class Bodies:
@@ -57,11 +65,12 @@ class Bodies:
 
     def __init__(self, most: int, within_s: float, pool: ThreadPoolExecutor) -> None:
         self.most, self._within_s, self._pool = most, within_s, pool
-        self.held = 0
+        self.held: Counter[str] = Counter()
+        """Who -> bytes."""
 
-    def room(self) -> Room:
-        """For one call."""
-        return Room(self)
+    def room(self, who: str) -> Room:
+        """For one call of somebody."""
+        return Room(self, who)
 
     def at_hand(self, request: web.BaseRequest) -> bytes | None:
         """A short body that came with its head and is not packed; None: `read` it."""

@@ -77,8 +77,8 @@ class HttpServer(ApartServer):
         options = self.options
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="http-model")
         self._guard = Guard(self.access, Tokens(options.tokens, {}), options.names)
-        bodies = Bodies(options.body_bytes, options.body_s, self._pool)
-        service = Service(options.station, self.models, self._guard, bodies, self._pool)
+        self.bodies = Bodies(options.body_bytes, options.body_s, self._pool)
+        service = Service(options.station, self.models, self._guard, self.bodies, self._pool)
         # Who has gone is not computed for.
         return web.Server(service.handle, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]  # see `Ready`
 

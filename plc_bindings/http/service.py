@@ -30,7 +30,7 @@ from plc_bindings.http.ready import LENGTH, Ready, called
 from plc_bindings.http.runs import Result, Runs
 from plc_bindings.http.sequences import Key, Sequences
 from plc_bindings.web.door import dress
-from plc_bindings.web.guard import Guard, address_of, caller_of, viewer_of
+from plc_bindings.web.guard import Guard, asker_of, caller_of
 from rt_native import version
 
 _HEADERS: Final = {"Server": "rt-engine", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -155,7 +155,7 @@ class Service:
     ) -> web.StreamResponse | Ready:
         begin_ns, result = time.perf_counter_ns(), None
         try:
-            with self._bodies.room() as room:
+            with self._bodies.room(asker_of(request)) as room:
                 body = self._bodies.at_hand(request) or await self._bodies.read(request, room)
                 question = await self._readers[model.name].asked(body, request.headers.get(LENGTH))
                 result = self._runs[model.name].at_once(question) or await self._computed(request, model, question)
@@ -174,8 +174,7 @@ class Service:
         runs, turn = self._runs[model.name], question.sequence
         if turn is None or not model.served.slot.model.state:
             return await runs.run(question.inputs, question.count)
-        who = viewer_of(request).who or address_of(request)
-        key: Key = (model.served.number, who, turn.id)
+        key: Key = (model.served.number, asker_of(request), turn.id)
         state, after = self._sequences.begin(key, turn), None
         try:
             result = await runs.run(question.inputs, question.count, state)

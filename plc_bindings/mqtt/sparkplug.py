@@ -25,11 +25,14 @@ from plc_bindings.data.types import String
 from plc_bindings.mqtt.broker import Message
 from plc_bindings.mqtt.payload import CommandError, Latest, Order, Record, encoded
 from plc_bindings.mqtt.points import Point, Points, Value
+from plc_bindings.mqtt.remembered import Remembered
 from plc_bindings.mqtt.schema import DataType
 from plc_bindings.mqtt.schema import Payload as Wire
 
 NAMESPACE: Final = "spBv1.0"
 REBIRTH: Final = "Node Control/Rebirth"
+FIRST: Final = (255, 255)
+"""`bdSeq` before the first connection, and the greatest."""
 QUALITY: Final = {Quality.GOOD: 192, Quality.STALE: 500, Quality.BAD: 0}
 """Property `Quality` (6.4.14): 192 good, 500 stale, 0 bad."""
 _TYPES: Final = {
@@ -59,6 +62,7 @@ class Sparkplug:
         latest: see there.
         host: id of the primary host; empty: there is none.
         now_ms: Unix time.
+        bd_seq: `bdSeq` of the newest connection, which the next one counts on.
     """
 
     qos = 0
@@ -71,12 +75,13 @@ class Sparkplug:
         latest: Latest,
         host: str = "",
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        bd_seq: Remembered | None = None,
     ) -> None:
         self._group, self._node, self._points, self._latest = group, node, points, latest
         self._state_topic = f"{NAMESPACE}/STATE/{host}" if host else ""
         self._now_ms = now_ms
         self._seq = self._host_ms = 0
-        self._bd_seq = 255
+        self._bd_seq = bd_seq or Remembered(None, *FIRST)
         self._alive: set[str] = set()
         self._said: dict[int, Quality] = {}
         """Group -> the quality that its values were last said to have."""
@@ -89,7 +94,7 @@ class Sparkplug:
     def will(self) -> Message:
         """NDEATH of the next connection, over which the host's first state counts, whatever its clock said before."""
         self._host_ms = 0
-        self._bd_seq = (self._bd_seq + 1) % 256
+        self._bd_seq.keep((self._bd_seq.value + 1) % 256)
         return self.death()
 
     def death(self) -> Message:
@@ -193,7 +198,9 @@ class Sparkplug:
         return self._seq
 
     def _add_bd_seq(self, payload: Any) -> None:
-        payload.metrics.add(name="bdSeq", datatype=DataType.INT64, timestamp=payload.timestamp, long_value=self._bd_seq)
+        payload.metrics.add(
+            name="bdSeq", datatype=DataType.INT64, timestamp=payload.timestamp, long_value=self._bd_seq.value
+        )
 
     def _is_there(self, device: str) -> bool:
         if self._points.devices[device]:

@@ -24,7 +24,8 @@ from plc_bindings.mqtt.options import MqttOptions
 from plc_bindings.mqtt.payload import CommandError, Order, Payload, Record
 from plc_bindings.mqtt.plain import Plain
 from plc_bindings.mqtt.points import Point, Points
-from plc_bindings.mqtt.sparkplug import Sparkplug
+from plc_bindings.mqtt.remembered import Remembered
+from plc_bindings.mqtt.sparkplug import FIRST, Sparkplug
 from plc_bindings.mqtt.store import Store
 from plc_bindings.security.access import Client
 from plc_bindings.security.access import Record as Audit
@@ -84,7 +85,9 @@ class Uplink:
 
     def _made(self, options: MqttOptions) -> Payload:
         if options.payload == "sparkplug":
-            return Sparkplug(options.group, options.node, self._points, self._latest, options.host)
+            file = options.store_file
+            bd_seq = Remembered(file and file.with_name(file.name + ".bdseq"), *FIRST)
+            return Sparkplug(options.group, options.node, self._points, self._latest, options.host, bd_seq=bd_seq)
         return Plain(f"{options.group}/{options.node}", self._points, self._latest)
 
     @property

@@ -139,3 +139,8 @@ def address_of(request: web.BaseRequest) -> str:
     """Where a request comes from."""
     client = caller_of(request).client
     return client.address if client else "?"
+
+
+def asker_of(request: web.BaseRequest) -> str:
+    """Whose a request is: his name, where he has one, else where it comes from."""
+    return viewer_of(request).who or address_of(request)

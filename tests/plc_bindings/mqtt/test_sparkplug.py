@@ -9,8 +9,9 @@ from fieldbus.tags import Quality
 from plc_bindings.mqtt.broker import Message
 from plc_bindings.mqtt.payload import CommandError, Order, Record
 from plc_bindings.mqtt.points import points
+from plc_bindings.mqtt.remembered import Remembered
 from plc_bindings.mqtt.schema import DataType, Payload
-from plc_bindings.mqtt.sparkplug import Sparkplug
+from plc_bindings.mqtt.sparkplug import FIRST, Sparkplug
 from tests.plc_bindings.mqtt.plant import NUMBERS, Plant
 
 WRITABLE = ("Tags.setpoint", "Tags.steps", "Tags.on", "Tasks.axis.Reset")
@@ -271,3 +272,10 @@ def test_the_primary_host_says_whether_it_is_there():
     assert state(online=False, timestamp=2**60) is False
     node.spark.will()  # another connection: a host whose clock was wrong is not shut out for ever
     assert state(online=True, timestamp=7) is True
+
+
+def test_the_number_of_a_connection_goes_on_after_a_restart(tmp_path):
+    """With a file: a death that the broker says late is of no connection that is (3.0, 6.4.19)."""
+    for number in (0, 1, 2):
+        node = Node(bd_seq=Remembered(tmp_path / "number", *FIRST))
+        assert read(node.spark.will())[0]["bdSeq"].long_value == number

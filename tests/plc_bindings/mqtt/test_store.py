@@ -1,11 +1,14 @@
 """What waits for the broker: in order, bounded, counted, and on disk where a file is named."""
 
+import os
+
 import pytest
 
 from fieldbus.tags import Quality
+from plc_bindings.mqtt import store as store_module
 from plc_bindings.mqtt.payload import Record
 from plc_bindings.mqtt.points import points
-from plc_bindings.mqtt.store import Store
+from plc_bindings.mqtt.store import SYNC_S, Store
 from tests.plc_bindings.mqtt.plant import Plant
 
 POINTS = points(Plant().database, ("*",), (), {})
@@ -96,6 +99,31 @@ def test_what_waits_is_read_again(tmp_path):
     again = Store(POINTS, 1 << 20, file)
     again.load()
     assert len(again) == 0
+
+
+def test_the_disk_is_waited_for_once_a_second(tmp_path, monkeypatch):
+    """Of a new file its folder too; for what came last as well, though nothing comes behind it; and never for nothing."""
+    synced, now_s = [], 100.0
+    monkeypatch.setattr(store_module.os, "fsync", lambda file: synced.append(os.readlink(f"/proc/self/fd/{file}")))
+    monkeypatch.setattr(store_module.time, "monotonic", lambda: now_s)
+    file = tmp_path / "kept"
+    store = filled(1, file=file)
+    store.keep()
+    assert synced == [f"{file}.new", str(tmp_path)]
+    store.put(record(1))
+    for _ in range(5):
+        store.keep()
+    assert len(synced) == 2
+    now_s += SYNC_S
+    for _ in range(5):
+        store.keep()
+    assert synced[2:] == [str(file)]
+    now_s += SYNC_S
+    store.keep()
+    store.take(9)
+    store.confirm(2)
+    store.keep()
+    assert len(synced) == 3 and file.read_bytes() == b""
 
 
 def test_confirmed_records_do_not_come_back_once_the_file_is_written_anew(tmp_path):
