@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,22 @@ _IMPORT = re.compile(
 """A package and names of it, in brackets over several lines or in one; or modules."""
 _COMMENT = re.compile(r"#.*")
 _OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings")
+_ROOT = str(Path(__file__).parent.parent)
 _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
 
 
 def _source(module: str, folders: tuple[str, ...]) -> Path | None:
     """The file of a module, found by its name alone: importing a native module would import Numba."""
-    relative = Path(*module.split("."))
-    ours = module.split(".")[0] in _OURS
-    for folder in (*folders, *([str(Path(__file__).parent.parent)] if ours else [])):
-        for candidate in (relative.with_suffix(".py"), relative / "__init__.py"):
-            if (Path(folder) / candidate).is_file():
-                return Path(folder) / candidate
+    relative, ours = module.replace(".", os.sep), module.partition(".")[0] in _OURS
+    for folder in (*folders, *([_ROOT] if ours else [])):
+        for ending in (".py", f"{os.sep}__init__.py"):
+            if os.path.isfile(candidate := os.path.join(folder, relative + ending)):
+                return Path(candidate)
     return None
 
 
 class _Sources:
-    """What native modules are made of; each file is read once."""
+    """What native modules are made of, as it is now; a file that has not changed is read once in a process."""
 
     def __init__(self, folders: tuple[str, ...]) -> None:
         self.folders = folders
@@ -73,6 +74,13 @@ class _Sources:
 
 
 def _digest_and_imports(path: Path) -> tuple[bytes, frozenset[str]]:
+    at = path.stat()
+    return _read(path, (at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns))
+
+
+@cache
+def _read(path: Path, state: tuple[int, ...]) -> tuple[bytes, frozenset[str]]:
+    """`state`: another one where the file has been written since."""
     text = path.read_text(encoding="utf-8")
     imports = set()
     for package, lines, line, modules in _IMPORT.findall(text):

@@ -41,6 +41,8 @@ class TaskHelpers:
         self._threads: list[threading.Thread] = []
         self._sleeping: Helpers | None = None
         self.grants: tuple[Grant, ...] = ()
+        self.others: frozenset[int] = frozenset()
+        """Cores that other tasks were given: a helper that may choose spins on none of them."""
 
     @property
     def waits(self) -> Histogram:
@@ -65,8 +67,8 @@ class TaskHelpers:
         if self._clock.sleep != system_clock().sleep:
             self._sleeping = Helpers(self.team)
             return
-        others = sorted(os.sched_getaffinity(0) - {self._task.cpu})
-        wanted, room = self._task.threads - 1, len(others) - (self._task.cpu is None)
+        others = sorted(os.sched_getaffinity(0) - {self._task.cpu} - self.others)
+        wanted, room = self._task.threads - 1, max(len(others) - (self._task.cpu is None), 0)
         # A core that is named may be isolated, and so not among the others.
         count = wanted if self._task.helper_cpus else min(wanted, room)
         ready = [threading.Event() for _ in range(count)]
@@ -99,7 +101,7 @@ class TaskHelpers:
         core = use_cpu(cpus[number]) if cpus else None
         found[number] = (
             use_exact_timers(),
-            *([use_fifo(priority)] if priority else []),
+            use_fifo(priority) if priority else _no_priority(),
             *([core] if core is not None else []),
         )
         run = KERNELS.function("help_task")
@@ -120,7 +122,13 @@ class TaskHelpers:
 
 
 def _no_core(wanted: int, room: int) -> Grant:
-    """Of a task whose helpers find no core beside its own: it does their pieces."""
-    why = f"{room} of {wanted} helpers have a core beside the task's; the task does the pieces of the others itself"
+    """Of a task whose helpers find no core beside those of tasks: it does their pieces."""
+    why = f"{room} of {wanted} helpers have a core beside the tasks'; the task does the pieces of the others itself"
     how = "leave the process more cores (systemd AllowedCPUs=, docker --cpuset-cpus=), or ask for fewer threads"
     return Grant("helper cores", False, why, how)
+
+
+def _no_priority() -> Grant:
+    """Of a task of the lowest real-time priority: none is left below it."""
+    why = "the task has priority 1, and a helper one less, which is none: every other program may delay it"
+    return Grant("SCHED_FIFO of helpers", False, why, "give the task a priority of 2 or more")

@@ -152,6 +152,11 @@ class TaskRunner:
         self._maxima = maxima
         self.memory.task["maxima"] = maxima.address
 
+    def leave_cores(self, cpus: frozenset[int]) -> None:
+        """Its helpers stay off these cores, unless it names theirs. Before it runs."""
+        if self._helpers is not None:
+            self._helpers.others = cpus
+
     def set_epoch(self, epoch_ns: int) -> None:
         """Where tick 0 of the grid lies."""
         self.memory.task["epoch_ns"] = epoch_ns
@@ -192,7 +197,9 @@ class TaskRunner:
 
     def watch(self, number: int, active: "Context", second: "Context", mode: "Mode", terms: Terms) -> TaskWatch:
         """What this task has at hand while there are two versions of its model."""
-        self._watch = TaskWatch(self.task, self.memory, number, active, second, mode, terms)
+        sliced = self._instead.sliced(second)
+        never = sliced.never_beside if sliced else ""
+        self._watch = TaskWatch(self.task, self.memory, number, active, second, mode, terms, never)
         return self._watch
 
     def second(self) -> SecondStats | None:

@@ -84,6 +84,8 @@ class Scheduler:
         except RingError:
             self._undo()
             raise
+        for task in tasks:
+            self._runners[task.name].leave_cores(frozenset().union(*(t.cpus for t in tasks if t is not task)))
         for name, kept in (maxima or {}).items():
             self._runners[name].keep_maxima(kept)
         self._threads: list[TaskThread] = []

@@ -94,3 +94,5 @@ class SecondStats:
     """Of the version on trial; of none in a shadow."""
     differences: tuple[Difference, ...]
     """Of each output that the model gives, in the task's order."""
+    never: str = ""
+    """Why a run of the second never ends, and what helps; of slices that are too short. Empty: nothing known."""

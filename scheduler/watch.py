@@ -45,8 +45,9 @@ class TaskWatch:
         second: "Context",
         mode: Mode,
         terms: Terms,
+        never: str = "",
     ) -> None:
-        self._task, self._mode, self._second = task, mode, second
+        self._task, self._mode, self._second, self._never = task, mode, second, never
         self._parts: list[Block] = []
         self._number = number
         self._names, tags = names_of(task.outputs), tags_of(task.outputs)
@@ -99,6 +100,7 @@ class TaskWatch:
         return SecondStats(
             mode=self._mode.name.lower(),
             version=int(self._second._fields["version"][0]),
+            never=self._never,
             execution=Latency.of(self._execution),
             judged=Latency.of(self._judged),
             differences=tuple(

@@ -92,7 +92,8 @@ static rte_status check_header(image *m) {
     if (u32(h + 12) != crc32(h + CHECKED_FROM, (size_t)(m->size - CHECKED_FROM)))
         return rte_fail(RTE_DAMAGED, "the checksum is wrong: copy the file again");
     if (u32(h + 24) != KERNEL_ABI || u32(h + 28) != sizeof(rte_record))
-        return rte_fail(RTE_OTHER_VERSION, "the program was compiled for kernels of version %u, this library has %d",
+        return rte_fail(RTE_OTHER_VERSION, "the program was compiled for kernels of version %u, this library has %d: compile "
+                        "the model again",
                         (unsigned)u32(h + 24), KERNEL_ABI);
     m->arena = u64(h + 32);
     m->inputs = u32(h + 40), m->outputs = u32(h + 44), m->states = u32(h + 48);

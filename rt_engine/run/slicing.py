@@ -89,6 +89,18 @@ class Sliced:
             f"{self.too_long[0]}{others}; a slice from {1.25 * self.too_long[0].ns / 1e3:,.0f} us on suffices, or a smaller layer"
         )
 
+    @property
+    def never_beside(self) -> str:
+        """Why it never ends beside a live version, where it begins no part that may not fit; empty where it does."""
+        if self.longest_ns <= self.slice_ns:
+            return ""
+        would = 1.25 * self.longest_ns / 1e3
+        return (
+            f"a part of the model may take {self.longest_ns / 1e3:,.0f} us, and beside a live version none is begun that may take "
+            f"longer than the slice of {self.slice_ns / 1e3:,.0f} us: a slice from {would:,.0f} us on suffices, or a smaller "
+            "layer, or no shadow"
+        )
+
 
 def why_not(program: Program) -> str:
     """Why runs of a program cannot be spread over cycles, and what helps; empty where they can."""

@@ -84,6 +84,7 @@ class LiveTasks:
             skipped=max((one.skipped for one in stats), default=0),
             disagreements=sum(map(_disagreements, stats)),
             verdict=Verdict.NONE if fate is None else fate.verdict,
+            never=next((one.never for one in stats if one.never), ""),
         )
         differences = {slot: tuple(_differences(of_slot)) for slot, of_slot in seen.items()}
         if fate is None:

@@ -101,12 +101,14 @@ class Evidence:
     """What the tasks have shown of the new version since its state began. Of several tasks, the one with the fewest `cycles`.
 
     `cycles`: those in which it computed. `skipped`: those whose time was too short for it. `disagreements`: of all tasks.
+    `never`: why it never will compute beside the live one; empty: nothing known.
     """
 
     cycles: int = 0
     skipped: int = 0
     disagreements: int = 0
     verdict: Verdict = Verdict.NONE
+    never: str = ""
 
 
 def _behind_gate(policy: Policy) -> ChangeState:
@@ -152,6 +154,8 @@ def seen(state: ChangeState, policy: Policy, for_ns: int, evidence: Evidence) ->
         return None
     if evidence.verdict != Verdict.NONE:
         return Event.VERDICT
+    if evidence.never and state == ChangeState.SHADOW:
+        return Event.STARVED
     if evidence.disagreements > policy.disagreements:
         return Event.DISAGREED
     if not span.is_over(for_ns, evidence.cycles):

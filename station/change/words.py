@@ -40,6 +40,8 @@ def why(event: Event, change: Change, found: Found, who: str) -> str:
     match event:
         case Event.ENOUGH:
             return f"{doing} for {counted(evidence)}, as long as asked for{figures}"
+        case Event.STARVED if evidence.never and change.state == ChangeState.SHADOW:
+            return f"{doing} it can never compute: {evidence.never}"
         case Event.STARVED:
             return f"{doing} it computed in {counted(evidence)}: too few to know it; its tasks have no time left for two models"
         case Event.DISAGREED:

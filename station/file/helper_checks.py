@@ -10,6 +10,8 @@ from station.machine.computer import Computer
 from station.terms.findings import Finding
 from station.terms.tasks import TaskTable
 
+_LOWEST = "of 1 leaves none for the helpers, which have one less: every other program may delay them; 2 or more does"
+
 
 def helper_findings(view: View) -> Iterator[Finding]:
     """What is wrong with the helpers, by task."""
@@ -17,6 +19,8 @@ def helper_findings(view: View) -> Iterator[Finding]:
         if view.knows("tasks", name, "threads", "helper_cpus", "cpu"):
             for key, message in (*_numbers(task), *_taken(view, name, task)):
                 yield Finding(("tasks", name, key), message)
+            if task.threads > 1 and task.priority == 1:
+                yield Finding(("tasks", name, "priority"), _LOWEST, "warning")
             for message in _missing(task):  # no error: the file may be for another computer, or replayed on one
                 yield Finding(("tasks", name, "helper_cpus"), message, "warning")
 

@@ -109,7 +109,25 @@ def test_a_helper_never_shares_the_core_of_its_task(monkeypatch: pytest.MonkeyPa
     with Scheduler([task]) as scheduler:
         wait_for(lambda: scheduler.stats()["t"].pieces_taken_back > 0)
         assert not any(thread.name.startswith("rt-t-") for thread in threading.enumerate())
-        assert any("0 of 1 helpers have a core beside the task's" in grant.why for grant in scheduler.rights)
+        assert any("0 of 1 helpers have a core beside the tasks'" in grant.why for grant in scheduler.rights)
+
+
+def test_a_helper_stays_off_the_cores_of_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would spin there; where it may not choose, as its core is named, the check asks."""
+    asked: list[set[int]] = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cpus: asked.append(set(cpus)))
+    one, _, _ = made(wide(), cpu=0)
+    two, _, _ = made(wide(), name="u", cpu=1, threads=1)
+    with Scheduler([one, two]):
+        pass
+    assert {2} in asked and not any(1 in cpus for cpus in asked if len(cpus) > 1)
+
+
+def test_a_task_of_the_lowest_priority_says_that_its_helpers_have_none() -> None:
+    task, _, _ = made(wide(), priority=1)
+    with Scheduler([task]) as scheduler:
+        assert any("a helper one less, which is none" in grant.why for grant in scheduler.rights)
 
 
 class OneCore:

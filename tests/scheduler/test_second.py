@@ -1,5 +1,6 @@
 """Changes of several tasks, threads and slots: one tick, one fate, and nothing published of what was found bad."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import pytest
 import rt_engine
 from rt_engine.change import ChangeState, Verdict
 from rt_engine.errors import UpdateError
+from rt_engine.run.slicing import slice_runs
 from rt_engine.slot_change import SlotChange
 from scheduler import Scheduler
 from scheduler.errors import SchedulerError
@@ -31,6 +33,27 @@ def tells_far(run: Run) -> None:
     """y = FAR * version + the sum of all x until now, which is the state."""
     tells(run)
     run.y[0] = FAR * run.version + run.state[0]
+
+
+def test_a_shadow_in_slices_that_are_too_short_for_it_says_so_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would never end a run, as it begins no part that may not fit."""
+
+    def longer(context: Any, slice_ns: int) -> Any:
+        return dataclasses.replace(slice_runs(context, slice_ns), longest_ns=2 * slice_ns)
+
+    slot = rt_engine.ModelSlot(scale(1))
+    built, _, _ = task("a", slot, 0.002)
+    with Scheduler([dataclasses.replace(built, slice_s=0.0005)]) as scheduler:
+        found = []
+        for measure in (slice_runs, longer):
+            monkeypatch.setattr("scheduler.instead_memory.slice_runs", measure)
+            change = scheduler.change({slot: scale(2)})
+            change.shadow()
+            second = scheduler.second("a")
+            assert second is not None
+            found.append(second.never)
+            change.roll_back()
+    assert found[0] == "" and "a slice from 1,250 us on suffices" in found[1]
 
 
 class Threads:

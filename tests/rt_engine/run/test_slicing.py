@@ -147,7 +147,9 @@ def test_a_record_that_cannot_be_split_is_named() -> None:
     assert found.too_long and found.cycles == found.pieces
     node = found.too_long[0]
     assert node.layer in found.complaint and node.operator in found.complaint and "a slice from" in found.complaint
-    assert slice_runs(context, NEVER // 4).complaint == ""
+    assert "beside a live version none is begun" in found.never_beside
+    whole = slice_runs(context, NEVER // 4)
+    assert (whole.complaint, whole.never_beside) == ("", "")
 
 
 def test_a_piece_that_is_put_off_forgets_what_it_took_once() -> None:

@@ -122,6 +122,13 @@ def test_a_version_that_never_had_time_to_compute_is_not_good(state):
     assert seen(state, by_cycles, 0, Evidence(cycles=999, skipped=most - 999)) == Event.STARVED
 
 
+def test_a_version_that_can_never_compute_in_a_shadow_is_not_waited_for():
+    """As a trial it is live, and its parts are run whole."""
+    policy, never = Policy(shadow=LONG, trial=LONG), Evidence(never="a part of it is longer than a slice")
+    assert seen(S.SHADOW, policy, 0, never) == Event.STARVED
+    assert seen(S.TRIAL, policy, 0, never) is None
+
+
 @pytest.mark.parametrize("state", [S.SHADOW, S.TRIAL])
 def test_one_disagreement_more_than_allowed(state):
     policy = Policy(shadow=LONG, trial=LONG, disagreements=3)

@@ -80,6 +80,14 @@ def test_helpers_without_a_model_are_refused(tmp_path):
     refused(station(tmp_path, "threads = 2", axis), "is of no use without a model", "threads")
 
 
+@pytest.mark.parametrize(("keys", "told"), [("threads = 2", True), ("", False)])
+def test_a_priority_that_leaves_none_for_helpers_is_told(tmp_path, keys, told):
+    """Theirs is one less than the task's."""
+    path = station(tmp_path, f"priority = 1\n{keys}")
+    said = [warning.message for warning in read_station(path).warnings]
+    assert any("leaves none for the helpers" in one for one in said) is told
+
+
 def test_a_core_that_is_not_there_is_told(tmp_path, monkeypatch):
     """Offline, or not left by the control group; the file may be for another computer, so it is a warning."""
     path = station(tmp_path, "threads = 3\nhelper_cpus = [2, 3]")
