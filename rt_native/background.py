@@ -38,14 +38,19 @@ def mode() -> str:
     return word
 
 
-def start(name: str, modules: Iterable[str]) -> None:
-    """Compile the rest of a library of ours (`rt_native.rest`), unless the environment says otherwise; returns at once."""
+def start(name: str, modules: Iterable[str], taken: Iterable[int] = ()) -> None:
+    """Compile the rest of a library of ours (`rt_native.rest`), unless the environment says otherwise; returns at once.
+
+    `taken`: cores that it stays off, if there are others: caches of tasks are theirs, too.
+    """
     if mode() or name in _STARTED:
         return
     _STARTED.add(name)
     with suppress(OSError):  # no process: the next start tries again
         subprocess.Popen(
-            isolated.command("rt_native.rest", name, *modules, writes_bytecode=False),
+            isolated.command(
+                "rt_native.rest", name, ",".join(map(str, sorted(taken))), *modules, writes_bytecode=False
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -45,10 +45,17 @@ def yield_to_all() -> None:
         Path("/proc/self/autogroup").write_text("19", encoding="utf-8")
 
 
+def stay_off(taken: str) -> None:
+    """Leave these cores, "2,3", to others; where there are no others, that would be to do nothing."""
+    if free := os.sched_getaffinity(0) - {int(core) for core in taken.split(",") if core}:
+        os.sched_setaffinity(0, free)
+
+
 def main() -> None:
-    """Build the library that the command line names: its name, its modules."""
+    """Build the library that the command line names: its name, cores of tasks, its modules."""
     yield_to_all()
-    name, *modules = sys.argv[1:]
+    name, taken, *modules = sys.argv[1:]
+    stay_off(taken)
     told = _Told(name)
     with only_one(cache_folder() / LOCK):
         try:

@@ -52,7 +52,7 @@ def run(
         here = file.config.station
         store = file.beside(here.store) if here.store else None
         with Held(file) as held, kept_in(store, here.store_keep) as kept:  # before anything is touched
-            with compiling():
+            with compiling(file.config):
                 running = Station(file, kept)
             if rest := background.words():
                 say(console, rest, "dim")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rt_native.library import Library
+    from station.file.config import StationConfig
 
 
 def libraries() -> list[Library]:
@@ -27,16 +28,18 @@ def libraries() -> list[Library]:
 
 
 @contextmanager
-def compiling() -> Iterator[None]:
+def compiling(config: StationConfig | None = None) -> Iterator[None]:
     """While a station is made: what every station runs on is compiled beside what its models need, where it is not there yet.
 
-    The rest follows in the background (`rt_native.background`).
+    The rest follows in the background (`rt_native.background`), off the cores that `config` gives to tasks.
 
     Raises:
         NativeError: something could not be compiled.
     """
     from rt_native import background
 
+    tasks = config.tasks.values() if config else ()
+    taken = {core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None}
     missing = [library for library in libraries() if background.mode() != "never" and not library.is_built()]
     with ThreadPoolExecutor(max(len(missing), 1)) as pool:
         jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
@@ -44,7 +47,7 @@ def compiling() -> Iterator[None]:
         for job in jobs:
             job.result()
     for library in missing:
-        background.start(library.name, library.modules)
+        background.start(library.name, library.modules, taken)
 
 
 def every() -> list[Library]:

@@ -187,7 +187,7 @@ def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
     module = "rt_native.histogram_native"
-    run = [sys.executable, "-m", "rt_native.rest", "sample", module]
+    run = [sys.executable, "-m", "rt_native.rest", "sample", "", module]
     with only_one(tmp_path / "background.lock"):
         rest._Told("sample").write(3, 7)
         assert (
@@ -242,7 +242,7 @@ def test_what_failed_says_why_and_is_forgotten_once_it_is_compiled(tmp_path, mon
     """The last line is the compiler's reason; what is there now did not fail."""
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.setattr(rest, "yield_to_all", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["rest", "sample", "rt_native.nowhere"])
+    monkeypatch.setattr(sys, "argv", ["rest", "sample", "", "rt_native.nowhere"])
 
     def fails(*_, **__):
         raise BuildError(
@@ -257,3 +257,13 @@ def test_what_failed_says_why_and_is_forgotten_once_it_is_compiled(tmp_path, mon
     assert background.words()
     background.forget_failure("sample")
     assert background.words() == ""
+
+
+@pytest.mark.parametrize(("taken", "left"), [("2,3", [{0, 1}]), ("", [{0, 1, 2}]), ("0,1,2", [])])
+def test_cores_of_tasks_are_left_to_them(taken, left, monkeypatch):
+    """Where there are others; else the compiler yields by its priority alone."""
+    asked = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: asked.append(cores))
+    rest.stay_off(taken)
+    assert asked == left
