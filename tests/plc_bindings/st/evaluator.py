@@ -26,7 +26,8 @@ from typing import Any
 import tree_sitter
 import tree_sitter_iec61131_3_st
 
-from tests.plc_bindings.st.evaluator_code import Body, Compiler, Frame, Node, Variable, text_of
+from tests.plc_bindings.st.evaluator_code import Compiler
+from tests.plc_bindings.st.evaluator_places import Body, Frame, Node, Variable, text_of
 from tests.plc_bindings.st.evaluator_types import (
     CODESYS,
     DINT,
