@@ -28,7 +28,9 @@ from rt_engine.run.native import KERNELS, modules
 from rt_native import version
 from rt_native.archive import archive
 from rt_native.levels import Level
+from rt_native.levels import level as level_of
 from rt_native.library import Library
+from rt_native.target import native
 
 ALWAYS = ("execute", "slot_pick", "slot_withdraw", "state_is_finite")
 """What the C sources call by name."""
@@ -44,11 +46,18 @@ class Kernels:
     count: int
 
 
+def running() -> Level:
+    """The level of the kernels that run here: one that came with the wheel, of which nothing is compiled; else this machine's own."""
+    ready = KERNELS.shipped()
+    return level_of(ready.level.name) if ready else native()
+
+
 def kernels(level: Level, wanted: Iterable[str] | None = None) -> Kernels:
     """The kernels of a level; all, or those that are named. Only what has them is built: for others the modules, for this machine
     single kernels, and what it has compiled already is taken.
 
     Raises:
+        NoCompilerError: the wheel has no kernels for this level, and nothing can be compiled here; it says which it has.
         BuildError: the compiler failed.
         ValueError: a name is no kernel.
     """

@@ -27,7 +27,7 @@ from plc_bindings.data.types import Array, Struct, Type
 from plc_bindings.errors import UnpackableError
 from plc_bindings.st import registers
 from plc_bindings.st.names import check_distinct
-from plc_bindings.st.project import Exported, Modbus, Project, string
+from plc_bindings.st.project import Exported, Modbus, Project, largest, string
 from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
@@ -65,8 +65,8 @@ def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
     most = _most_registers(project)
     if project.prefix and most > LIBRARY_REGISTERS:
         raise UnpackableError(
-            f"station '{project.name}' has a model of {most} registers, and blocks that stations share take "
-            f"{LIBRARY_REGISTERS}: export it without a prefix"
+            f"{largest(project)}: a model of {most} registers, and blocks that stations share take {LIBRARY_REGISTERS}: "
+            "export it without a prefix"
         )
     found = [
         *(() if project.prefix else library(used, most)),

@@ -79,6 +79,13 @@ class Project:
         return f"{kind}_{self.prefix}_{rest}" if self.prefix else name
 
 
+def largest(of: Project) -> str:
+    """The tensor with the most bytes, in words: what makes a station too large."""
+    ends = ((m, end) for m in of.models for end in (m.signature.inputs, m.signature.outputs))
+    size, model, tensor = max((field.type.size, m.name, field.name) for m, end in ends for field in end.fields)
+    return f"station '{of.name}', model '{model}', tensor '{tensor}' ({size} bytes)"
+
+
 def project(name: str, models: Mapping[str, Model], prefix: str = "") -> Project:
     """The models of a station called `name`.
 
@@ -128,8 +135,12 @@ _SHOWN = 80
 
 
 def _renamed(struct: Struct, name: str, tensors: Sequence[str], what: str) -> Struct:
-    if not struct.fields or not struct.size:
-        raise UnpackableError(f"{what} has no values at one end ({name}); there is nothing for a PLC to call")
+    if empty := [tensor for tensor, field in zip(tensors, struct.fields, strict=True) if not field.type.size]:
+        raise UnpackableError(f"{what}, tensor '{empty[0]}' has no elements: no PLC has such an array; leave it out")
+    if not struct.fields:
+        raise UnpackableError(
+            f"{what} has no {'inputs' if name.endswith('_In') else 'outputs'}; there is nothing for a PLC to call"
+        )
     fields = tuple(
         replace(field, name=usable(tensor, f"{what}, tensor '{tensor}'"), comment=comment(field.comment))
         for field, tensor in zip(struct.fields, tensors, strict=True)

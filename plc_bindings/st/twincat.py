@@ -21,7 +21,7 @@ from plc_bindings.calls.predict import RESULT_HEADER
 from plc_bindings.data.types import Struct
 from plc_bindings.errors import UnpackableError
 from plc_bindings.st.names import check_distinct
-from plc_bindings.st.project import Ads, Exported, Project, comment, string
+from plc_bindings.st.project import Ads, Exported, Project, comment, largest, string
 from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
@@ -86,8 +86,8 @@ def _own_globals(project: Project, ads: Ads, name: str) -> tuple[Unit]:
     """Where the station is, beside the library's GVL_RtEngine."""
     if max(_sizes(project)) > LIBRARY_BYTES:
         raise UnpackableError(
-            f"station '{project.name}' has a model of {max(_sizes(project))} bytes, and blocks that stations share take "
-            f"{LIBRARY_BYTES}: export it without a prefix"
+            f"{largest(project)}: a model of {max(_sizes(project))} bytes, and blocks that stations share take {LIBRARY_BYTES}: "
+            "export it without a prefix"
         )
     text = _library("GVL_Station", station=comment(project.name), net_id=_net_id(ads), port=ads.port)
     return (unit(text, name),)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import BoundOption, ShapeOption, ValueOption, parse_binding
+from station.commands.shared.options import DEFAULT_FILE, BoundOption, ShapeOption, ValueOption, parse_binding
 
 if TYPE_CHECKING:
     from rt_engine.binding import Binding
@@ -37,7 +37,10 @@ ServerOption = Annotated[
 @export.command("st")
 def structured_text(
     source: Annotated[
-        Path | None, typer.Argument(metavar="STATION|MODEL", help="The station file; with --inline a model, .onnx.")
+        Path | None,
+        typer.Argument(
+            metavar="STATION|MODEL", help="The station file, by default station.toml; with --inline a model, .onnx."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -82,8 +85,9 @@ def structured_text(
     if library:
         _library(output, flavour, {"STATION": source, "--inline": inline, "--name": name, "--prefix": prefix})
         return
+    source = source or (None if inline else Path(DEFAULT_FILE))
     if source is None:
-        raise typer.BadParameter("name a station file, or with --inline a model", param_hint="STATION|MODEL")
+        raise typer.BadParameter("name a model for --inline, .onnx", param_hint="MODEL")
     if inline and source.suffix == ".toml":
         raise typer.BadParameter(f"{source} is no model: --inline takes an .onnx")
     if not inline and source.suffix in (".onnx", ".rtp"):
@@ -167,7 +171,7 @@ def c_project(
             metavar="LEVEL",
             help="Processors to build for: x86-64-v2 (SSE4.2), x86-64-v2-exact (the same, bits as with FMA), x86-64-v3 (AVX2), "
             "x86-64-v4 (AVX-512), aarch64; with dot products: x86-64-v3-vnni, x86-64-v4-vnni, aarch64-dotprod; native (this "
-            "one). May be repeated; by default native.",
+            "one). May be repeated; by default that of the kernels that run here.",
         ),
     ] = None,
     model: Annotated[
@@ -190,14 +194,14 @@ def c_project(
     with explained(Terminal(stderr=True)):
         import rt_engine
         from plc_bindings.c.export import export as export_c
-        from plc_bindings.c.export import kernels
+        from plc_bindings.c.export import kernels, running
         from rt_native.errors import UnsupportedCpu
         from rt_native.levels import NATIVE
         from rt_native.levels import level as level_of
         from rt_native.target import native
 
         try:
-            levels = [native() if name == NATIVE else level_of(name) for name in dict.fromkeys(level or [NATIVE])]
+            named = [native() if name == NATIVE else level_of(name) for name in dict.fromkeys(level or ())]
         except UnsupportedCpu as error:
             raise typer.BadParameter(str(error), param_hint="--level") from error
         models = {path.stem: rt_engine.load(path, **binding.options) for path in model or []}
@@ -205,7 +209,7 @@ def c_project(
         if len(programs) < len(model or []):
             raise typer.BadParameter("two models have the same name", param_hint="--model")
         wanted = {name for program in programs.values() for name in program.kernels} if programs else None
-        made = [kernels(entry, wanted) for entry in levels]
+        made = [kernels(entry, wanted) for entry in named or [running()]]
         try:
             files = export_c(output, made, programs)
         except OSError as error:

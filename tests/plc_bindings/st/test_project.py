@@ -52,6 +52,15 @@ def test_names_that_differ_in_case_are_refused():
     check_distinct([("Axis", "model 'Axis'"), ("axle", "model 'axle'")], "here")
 
 
+def test_ends_without_values_are_refused(tmp_path):
+    """The message names the tensor, or which end is missing."""
+    with pytest.raises(UnpackableError, match="model 'm', tensor 'x' has no elements"):
+        project("cell", {"m": through(tmp_path, shape=(0,))})
+    constant = helper.make_node("Constant", [], ["y"], value=helper.make_tensor("y", FLOAT, [1], [1.0]))
+    with pytest.raises(UnpackableError, match="model 'm' has no inputs"):
+        project("cell", {"m": load([constant], [], [("y", FLOAT, [1])], tmp_path)})
+
+
 def test_models_that_become_the_same_are_refused(tmp_path):
     model = through(tmp_path)
     with pytest.raises(UnpackableError, match="model 'a-b' and model 'a_b' are both 'a_b'"):

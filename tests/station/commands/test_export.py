@@ -124,6 +124,19 @@ def test_a_c_project_that_cannot_be_written_is_a_wrong_option(tmp_path):
     assert "another folder" in " ".join(re.findall(r"\w+", result.output))
 
 
+def test_the_station_here_is_exported_where_none_is_named(tmp_path, monkeypatch):
+    """station.toml, as for other commands; where there is none, it is the file that is missed."""
+    monkeypatch.chdir(tmp_path)
+    missed = CliRunner().invoke(app, ["export", "st", "-o", "out"])
+    assert missed.exit_code == ExitCode.BAD_FILE and "station.toml" in missed.output and not (tmp_path / "out").exists()
+    export(tmp_path, MODBUS)
+    (tmp_path / "out").rename(tmp_path / "named")
+    assert CliRunner().invoke(app, ["export", "st", "-o", "out"]).exit_code == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {
+        p.name: p.read_bytes() for p in (tmp_path / "named").iterdir()
+    }
+
+
 @pytest.mark.parametrize(("source", "options", "said"), [("m.onnx", (), "--inline"), ("s.toml", ("--inline",), "onnx")])
 def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
     result = CliRunner().invoke(app, ["export", "st", source, "-o", "out", *options])

@@ -71,7 +71,7 @@ def test_the_folder_of_a_file_is_made(tmp_path):
         ((POLICY, "--inline", "--prefix", "lab"), "not with --inline"),
         (("--library", "station.toml", "-o", "x"), "not with --library"),
         (("--library",), "name a folder"),
-        ((), "name a station file"),
+        (("--inline",), "name a model"),
     ],
 )
 def test_options_that_do_not_fit(options, why, tmp_path, monkeypatch):
