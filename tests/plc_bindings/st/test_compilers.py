@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 
 import rt_engine
 from plc_bindings.st.openplc import configuration
+from plc_bindings.st.portable import BYTES, library, transport
 from plc_bindings.st.project import project
 from plc_bindings.st.write import portable_files
 from tests import ROOT
 from tests.plc_bindings.st.compilers import Compiler, CompilerError, Matiec, agree, compilers
-from tests.plc_bindings.st.exported import POLICY
+from tests.plc_bindings.st.exported import POLICY, demo, modbus
 from tests.plc_bindings.st.served import Station
 
 GOLDEN = ROOT / "tests" / "exporters" / "golden"
@@ -125,3 +127,83 @@ def test_a_text_that_is_wrong_is_refused(compiler: Compiler, tmp_path: Path) -> 
         compiler.build(
             "FUNCTION_BLOCK FB_X\nVAR\n    x : REAL;\nEND_VAR\nx := y;\nEND_FUNCTION_BLOCK\n", "FB_X", [], [], tmp_path
         )
+
+
+FULL = """
+PROGRAM PRG_Full
+VAR
+    stConnection : ST_RtConnection;
+    fbTransport : FB_RtTransport;
+END_VAR
+fbTransport(stConnection := stConnection);
+END_PROGRAM
+
+"""
+FULL_RUN = """
+#include <unistd.h>
+TIME __CURRENT_TIME;
+BOOL __DEBUG;
+#define C RES0__INSTANCE0.STCONNECTION.value
+static void cycle(int count) { while (count--) config_run__(0), usleep(500); }
+int main(void) {
+    config_init__();
+    for (int i = 0; i < 4000 && !C.BOPEN; i++) cycle(1);
+    for (int i = 0; i < ${size}; i++) C.AREQUEST.table[i] = i * 7 % 251;
+    C.NREQUEST = ${size}, C.BSEND = 1;
+    for (int i = 0; i < 4000 && C.NRESPONSE < ${size}; i++) cycle(1);
+    cycle(20);
+    printf("%d %d", (int)C.BSEND, (int)C.NRESPONSE);
+    for (int i = 0; i < ${size}; i++) if (C.ARESPONSE.table[i] != i * 11 % 253) printf(" wrong at %d", i);
+    for (int i = 0; i < ${size} - ${more}; i++) C.ARESPONSE.table[i] = C.ARESPONSE.table[i + ${more}];
+    C.NRESPONSE = ${size} - ${more};
+    for (int i = 0; i < 4000 && C.NRESPONSE < ${size}; i++) cycle(1);
+    printf(" %d", (int)C.NRESPONSE);
+    for (int i = 0; i < ${size}; i++) if (C.ARESPONSE.table[i] != (i + ${more}) * 11 % 253) printf(" wrong at %d", i);
+    return 0;
+}
+"""
+MOVED = (
+    ("NSEND.value, 64 |", "NSEND.value - 1, 64 |"),
+    ("NMOST.value, 64)", "NMOST.value + 1, 64)"),
+    ("NMOST.value, 64)", "NMOST.value - 1, 64)"),
+    ("< 15 ? data__->SADDRESS.value.len : 15", "< 15 ? data__->SADDRESS.value.len : 14"),
+    ("port[1] = (unsigned char)(data__->NPORT.value % 256)", "port[1] = (unsigned char)(data__->NPORT.value % 255)"),
+    ("data__->NCAME.value = (unsigned short)rt_n", "data__->NCAME.value = (unsigned short)(rt_n - 1)"),
+    (f"{BYTES} - stConnection", f"{BYTES - 1} - stConnection"),
+    (f"{BYTES} - stConnection", f"{BYTES + 1} - stConnection"),
+)
+
+
+def carried(compiler: Matiec, folder: Path, right: str = "", wrong: str = "") -> bool:
+    """Do full buffers come through its sockets, both ways, and more waits until there is room?"""
+    more, address = 100, "127.100.100.100"  # of 15 characters, the longest
+    with socket.create_server((address, 0)) as server:
+        server.settimeout(5)
+        at = replace(modbus(demo()), host=address, port=server.getsockname()[1])
+        shared = [u.text for u in library() if u.name in ("RT_FRAME", "RT_TURNS", "ST_RtConnection")]
+        text = "\n".join([*shared, transport(demo(), at, "matiec").text, FULL, configuration("PRG_Full")])
+        assert right in text
+        main = Template(FULL_RUN).substitute(size=BYTES, more=more)
+        made = compiler.program(text.replace(right, wrong, 1) if right else text, main, folder)
+        with subprocess.Popen([made], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                peer, _ = server.accept()
+                peer.settimeout(1)
+                with peer:
+                    came = b""
+                    while len(came) < BYTES and (part := peer.recv(BYTES)):
+                        came += part
+                    peer.sendall(bytes(i * 11 % 253 for i in range(BYTES + more)))
+                    said = process.communicate(timeout=20)[0]
+            except TimeoutError:
+                process.kill()
+                return False
+    return came == bytes(i * 7 % 251 for i in range(BYTES)) and said == f"0 {BYTES} {BYTES}"
+
+
+def test_full_buffers_go_through_the_sockets(compiler: Compiler, tmp_path: Path) -> None:
+    """And each bound that is moved is seen."""
+    if not isinstance(compiler, Matiec):
+        pytest.skip("its transport is matiec's C")
+    assert carried(compiler, tmp_path)
+    assert [pair for pair in MOVED if carried(compiler, tmp_path, *pair)] == []

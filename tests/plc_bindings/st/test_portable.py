@@ -520,114 +520,6 @@ def test_the_example_program_runs(plcs, policy, order):
     assert not program.bUsable and program.nFailed > 0 and program.fbModel.hrErrorCode == CallStatus.TIMEOUT
 
 
-class Sockets:
-    """CODESYS' TCP blocks, as its library's documentation has them, with a socket behind them; each takes a cycle."""
-
-    def __init__(self, address):
-        self.address, self.socket, self.opened = address, None, 0
-        self.natives = {"NBS_TCP_Client": self.client, "NBS_TCP_Write": self.write, "NBS_TCP_Read": self.read}
-
-    def client(self, block):
-        if not block.xEnable and self.socket is not None:
-            self.socket.close()
-            self.socket = None
-        elif block.xEnable and self.socket is None:
-            self.socket, self.opened = socket.create_connection(self.address), self.opened + 1
-        else:
-            block.xActive = self.socket is not None
-        if self.socket is None:
-            block.xActive = False
-
-    def write(self, block):
-        if block.xExecute and not block.xBusy and not block.xDone:
-            assert block.hConnection == 0
-            self.socket.sendall(block.pData.read(block.szSize))
-            block.xBusy = True
-        elif block.xBusy:
-            block.xBusy, block.xDone = False, True
-        if not block.xExecute and not block.xBusy:
-            block.xDone = False
-
-    def read(self, block):
-        block.xReady = False
-        if block.xEnable and self.socket is not None and select.select([self.socket], [], [], 0.05)[0]:
-            data = self.socket.recv(block.szSize)
-            block.pData.write(data)
-            block.xReady, block.szCount = bool(data), len(data)
-
-
-NBS = """
-TYPE NBS_IP_ADDR :
-STRUCT
-    sAddr : STRING(80);
-END_STRUCT;
-END_TYPE
-
-FUNCTION_BLOCK NBS_TCP_Client
-VAR_INPUT
-    xEnable : BOOL;
-    ipAddr : NBS_IP_ADDR;
-    uiPort : UINT;
-END_VAR
-VAR_OUTPUT
-    xDone : BOOL;
-    xBusy : BOOL;
-    xError : BOOL;
-    xActive : BOOL;
-    hConnection : UDINT;
-END_VAR
-END_FUNCTION_BLOCK
-
-FUNCTION_BLOCK NBS_TCP_Write
-VAR_INPUT
-    xExecute : BOOL;
-    hConnection : UDINT;
-    szSize : UINT;
-    pData : PVOID;
-END_VAR
-VAR_OUTPUT
-    xDone : BOOL;
-    xBusy : BOOL;
-    xError : BOOL;
-END_VAR
-END_FUNCTION_BLOCK
-
-FUNCTION_BLOCK NBS_TCP_Read
-VAR_INPUT
-    xEnable : BOOL;
-    hConnection : UDINT;
-    szSize : UINT;
-    pData : PVOID;
-END_VAR
-VAR_OUTPUT
-    xError : BOOL;
-    xReady : BOOL;
-    szCount : UINT;
-END_VAR
-END_FUNCTION_BLOCK
-"""
-
-
-def test_the_transport_for_codesys(plcs, policy):
-    """The example program with it: good results; after a reset by the block a new connection, and good results again."""
-    plc = plcs({"policy": policy})
-    transport = portable.transport(project("cell", {"policy": policy}), plc.station.modbus, "codesys")
-    assert syntax_errors(transport.text) == []
-    sockets = Sockets(plc.station.server.address)
-    texts = [u.text for u in portable.units(plc.project, plc.at) if u.name != transport.name]
-    texts += [transport.text.replace("NBS.", "NBS_"), NBS]
-    program = Program(*texts, codesys=True, natives=sockets.natives).new("PRG_RtExample")
-    program.stIn.observation = X
-    for _ in range(10):
-        program()
-    assert program.bUsable and sockets.opened == 1
-    program.stConnection.bReopen = True
-    for _ in range(10):
-        program()
-    assert program.bUsable and sockets.opened == 2
-    assert program.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
-
-
 # --- numbers and bits -------------------------------------------------------------------------------------------------
 
 
@@ -761,7 +653,9 @@ def test_two_stations_share_their_blocks(policy, all_kinds):
 def test_a_model_that_is_too_large_to_share_blocks_is_refused(policy, tmp_path, monkeypatch):
     monkeypatch.setattr(portable, "LIBRARY_REGISTERS", 10)
     of = project("cell", {"policy": policy}, prefix="cell")
-    with pytest.raises(UnpackableError, match=r"has a model of 14 registers.*export it without a prefix"):
+    with pytest.raises(
+        UnpackableError, match=r"'policy', tensor 'observation' \(28 bytes\): a model of 14 registers.*prefix"
+    ):
         portable.units(of, modbus(of))
 
 
