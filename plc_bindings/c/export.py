@@ -14,7 +14,7 @@ DIR/README.txt           what is here, how it is built
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
@@ -49,7 +49,7 @@ class Kernels:
 def running() -> Level:
     """The level of the kernels that run here: one that came with the wheel, of which nothing is compiled; else this machine's own."""
     ready = KERNELS.shipped()
-    return level_of(ready.level.name) if ready else native()
+    return replace(level_of(ready.level.name), target=ready.level.target) if ready else native()
 
 
 def kernels(level: Level, wanted: Iterable[str] | None = None) -> Kernels:

@@ -8,12 +8,13 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from typer.testing import CliRunner
 
-from plc_bindings.c.export import ALWAYS, Kernels, export, kernels, known_features
+from plc_bindings.c.export import ALWAYS, Kernels, export, kernels, known_features, running
 from rt_engine.program.rtp_file import write
-from rt_native import version
+from rt_engine.run.native import KERNELS
+from rt_native import shipped, version
 from rt_native.archive import archive
 from rt_native.errors import UnsupportedCpu
-from rt_native.levels import LEVELS, level
+from rt_native.levels import LEVELS, NATIVE, level
 from rt_native.target import host
 from station.cli import app
 from tests import need
@@ -38,6 +39,15 @@ def built(exported) -> Path:
     run("cmake", "-S", exported, "-B", exported / "build")
     run("cmake", "--build", exported / "build")
     return exported / "build"
+
+
+def test_without_a_level_it_is_that_of_the_kernels_that_run_here(monkeypatch):
+    """The wheel's, where they come from it; else this machine's own."""
+    monkeypatch.setattr(KERNELS, "shipped", lambda: None)
+    assert running().name == NATIVE and running().target == host()
+    monkeypatch.setattr(KERNELS, "shipped", lambda: shipped.Shipped(carried, {}))
+    carried = shipped.Level(HOME, level(HOME).target, {}, {})
+    assert running() == level(HOME)
 
 
 def objects(made: Kernels, folder: Path) -> dict[str, ELFFile]:
