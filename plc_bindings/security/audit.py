@@ -63,7 +63,7 @@ class AuditLog:
         self._keep = keep
         self._changes: list[dict[str, Any]] = []
         """Those that wait, in their order."""
-        self._lost_changes = 0
+        self._lost_changes, self._has_lost = 0, False
         self._waiting: dict[_Line, _Seen] = {}
         self._written: dict[_Line, float] = {}
         """Lines of the last minute -> when they may be written again."""
@@ -134,8 +134,15 @@ class AuditLog:
             if len(self._changes) < MOST_CHANGES:
                 self._changes.append(entry)
             else:
-                self._lost_changes += 1
+                self._lost_changes, self._has_lost = self._lost_changes + 1, True
         self._wake.set()
+
+    def settled(self) -> bool:
+        """Write what waits, now; is every change that was recorded on the disk? For who may wait for it."""
+        with self._one_at_a_time:
+            self._write(is_last=False)
+            with self._lock:
+                return not self._changes and not self._has_lost
 
     def _may_write(self) -> bool:
         now = self._now()

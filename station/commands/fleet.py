@@ -17,10 +17,10 @@ from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from plc_bindings.security.audit import AuditLog
-    from station.fleet.commander import CommandOptions
     from station.fleet.file import FleetFile
     from station.fleet.known import Fleet
     from station.fleet.rollout import Plan
+    from station.fleet.session import CommandOptions
 
 ORDER = 54
 T = TypeVar("T")
@@ -47,8 +47,8 @@ def status(
 
     labels = _labels(label)
     with explained(Terminal(stderr=True)):
-        from station.fleet.commander import Session
         from station.fleet.rollout import selected
+        from station.fleet.session import Session
         from station.fleet.show import plan_words, stations_sheet, to_json
 
         async def look(options: CommandOptions, log: AuditLog) -> Fleet:
@@ -137,7 +137,7 @@ def resume(file: FileOption = FLEET_FILE, json: JsonOption = False) -> None:
 
     with explained(Terminal(stderr=True)):
         from station.fleet.commander import command, gone_on
-        from station.fleet.commander import say as say_word
+        from station.fleet.words import say as say_word
 
         plan, is_obeyed = _run(file, lambda options, log: say_word(options, log, "resume"))
         if is_obeyed:
@@ -154,14 +154,24 @@ def trust(
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
-        from station.fleet.commander import Session
+        from station.fleet.words import trust as believe
 
-        async def forget(options: CommandOptions, log: AuditLog) -> bool:
-            log.record_change(options.who, f"station {station}", "the next key of it is believed")
-            return Session(options, log).forget(station)
-
-        was_known = _run(file, forget)
+        was_known = _run(file, lambda options, log: believe(options, log, station))
         say(Terminal(), f"the next key of {station} is believed" + ("" if was_known else "; none was known"))
+
+
+@fleet.command()
+def forget(
+    station: Annotated[str, typer.Argument(metavar="STATION", help="Its name.")], file: FileOption = FLEET_FILE
+) -> None:
+    """Take a station that is gone for good, or has another name, out of the fleet: its order, its report and its key."""
+    from rt_native.terminal import Terminal
+
+    with explained(Terminal(stderr=True)):
+        from station.fleet.words import forget as drop
+
+        was_known = _run(file, lambda options, log: drop(options, log, station))
+        say(Terminal(), f"{station} is forgotten" + ("" if was_known else "; nothing was known of it"))
 
 
 def _word(file: Path, word: str, back: bool = False) -> None:
@@ -170,7 +180,7 @@ def _word(file: Path, word: str, back: bool = False) -> None:
 
     with explained(Terminal(stderr=True)):
         from station.fleet.commander import command, gone_on
-        from station.fleet.commander import say as say_word
+        from station.fleet.words import say as say_word
 
         plan, is_obeyed = _run(file, lambda options, log: say_word(options, log, word, back))
         if not is_obeyed:
@@ -203,7 +213,7 @@ def _tell(plan: Plan) -> None:
 
 def _tell_waves(file: Path, plan: Plan) -> None:
     from rt_native.terminal import Terminal
-    from station.fleet.commander import Session
+    from station.fleet.session import Session
     from station.fleet.show import waves_words
 
     async def look(options: CommandOptions, log: AuditLog) -> str:

@@ -21,6 +21,7 @@ def _servers(view: View) -> Iterator[Finding]:
     taken: dict[tuple[str, int], str] = {}
     for name, server in view.config.servers.items():
         yield from server.findings(name, view.folder)
+        yield from server.name_findings(name, view.config.station.name, view.names("models"))
         if server.endpoint is not None:
             other = taken.setdefault(server.endpoint, name)
             if other != name:

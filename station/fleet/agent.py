@@ -15,33 +15,34 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plc_bindings.security.signing import PublicKey
-from rt_engine.change import ChangeState
-from station.fleet.documents import ENDED, MOST_WORDS, Desired, Health, Online, Reported, Slot, Stage, Topics, Wanted
-from station.fleet.events import Apply, Fetch, Keep, Memory, Note, Out, Publish, Retry, SlotSeen, Tried
-from station.fleet.sealed import ForgedError
+from station.fleet.documents import (
+    MOST_NAME,
+    MOST_SLOTS,
+    MOST_WORDS,
+    NAMES_FIT,
+    Desired,
+    Health,
+    Online,
+    Reported,
+    Slot,
+    Stage,
+    Topics,
+    Wanted,
+)
+from station.fleet.events import After, Apply, Fetch, Keep, Memory, Note, Out, Publish, SlotSeen, Tried
+from station.fleet.progress import SHORT, Progress, is_of
+from station.fleet.sealed import MOST_BYTES, ForgedError
 
-MOST_ATTEMPTS: Final = 5
-"""At one version, over restarts: one that ends the station each time is given up."""
 REPORT_S: Final = 60.0
 """Numbers alone are told no more often."""
-SETTLE_S: Final = 3.0
-"""So long a version must have been seen to have failed: a station that stops takes back what is under way, which is no failure."""
-FETCH_AGAIN_S: Final = (2.0, 300.0)
-APPLY_AGAIN_S: Final = (10.0, 600.0)
-"""The first pause between two attempts, and the longest."""
-SHORT: Final = 12
-STAGES: Final = {
-    ChangeState.STAGED: Stage.STAGED,
-    ChangeState.GATE: Stage.GATE,
-    ChangeState.SHADOW: Stage.SHADOW,
-    ChangeState.TRIAL: Stage.TRIAL,
-}
-FAILED: Final = {ChangeState.REJECTED: Stage.REJECTED, ChangeState.ROLLED_BACK: Stage.ROLLED_BACK}
+FEW_WORDS: Final = 50
+"""Letters of a reason in a report that would be too long with all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Agent:
         self.memory = memory
         self.desired: Desired | None = None
         self._starting: list[Out] = []
-        self._seen: Mapping[str, SlotSeen] = {}
+        self._progress = Progress(me.name, now)
         self._health = Health()
         self._is_connected = self.has_begun = self._has_seen = False
         self._writing: Memory | None = None
@@ -80,14 +81,6 @@ class Agent:
         self._held: Desired | None = None
         """An order that is good, and not on the disk yet; `_held_text` as it came."""
         self._held_text = self._held_note = ""
-        self._there: set[str] = set()
-        self._fetching: set[str] = set()
-        self._applying: set[str] = set()
-        self._unseen: set[str] = set()
-        self._fetches: dict[str, Retry] = {}
-        self._applies: dict[tuple[str, str, int], Retry] = {}
-        self._final: dict[tuple[str, str, int], str] = {}
-        self._failed_since: dict[tuple[str, str], float] = {}
         self.refused, self._refusal = 0, ""
         self.orders = 0
         """Messages that were to be orders."""
@@ -139,10 +132,12 @@ class Agent:
 
     def seen(self, slots: Mapping[str, SlotSeen], health: Health) -> list[Out]:
         """The station as it is now. Called each second: time passes with it."""
-        self._seen, self._health, self._has_seen = slots, health, True
-        for slot in self._unseen:
-            self._applying.discard(slot)
-        self._unseen.clear()
+        fit = {slot: seen for slot, seen in slots.items() if len(slot) <= MOST_NAME}
+        if unfit := len(slots) - min(len(fit), MOST_SLOTS):
+            words = f"{unfit} models are not told: {NAMES_FIT}"
+            health = health.model_copy(update={"well": False, "words": f"{words}; {health.words}"[:MOST_WORDS]})
+        self._progress.look(fit)
+        self._health, self._has_seen = health, True
         return self._step()
 
     def kept(self) -> list[Out]:
@@ -151,6 +146,7 @@ class Agent:
         assert written is not None, "something was written"
         self._writing, self._arming = None, ""
         before, self.memory, self.has_begun = self.memory, written, True
+        self._progress.tried = written.tried
         notes, self._incoming = self._incoming, []
         outs: list[Out] = list(notes)
         if written.boot != before.boot and self._is_connected:
@@ -160,8 +156,8 @@ class Agent:
             if written.desired == self._held_text:
                 self._held = None
         wanted = self._wanted().get(armed)
-        if wanted is not None and armed not in self._applying:
-            self._applying.add(armed)
+        if wanted is not None and armed not in self._progress.applying:
+            self._progress.begun(armed, wanted)
             outs.append(Apply(armed, wanted))
         return [*outs, *self._step()]
 
@@ -173,26 +169,13 @@ class Agent:
 
     def fetched(self, sha256: str, why: str = "") -> list[Out]:
         """The file is there; or why it is not."""
-        self._fetching.discard(sha256)
-        if not why:
-            self._there.add(sha256)
-            self._fetches.pop(sha256, None)
-            return self._step()
-        retry = self._fetches.setdefault(sha256, Retry())
-        is_news = retry.why != why[:MOST_WORDS]
-        retry.failed(why, self._now(), self._me.name, *FETCH_AGAIN_S)
+        is_news = self._progress.fetched(sha256, why)
         note = Note("fleet", f"file {sha256[:SHORT]}", f"refused: {why}")
         return [*([note] if is_news else []), *self._step()]
 
-    def applied(self, slot: str, wanted: Wanted, why: str = "", is_final: bool = False) -> list[Out]:
-        """The station has taken the version; or why it has not. `is_final`: another attempt would end alike."""
-        self._unseen.add(slot)  # until the next look nothing is known of it
-        self._there.discard(wanted.sha256)  # a file that was damaged since is fetched anew
-        key = (slot, wanted.sha256, wanted.serial)
-        if why and is_final:
-            self._final[key] = why
-        elif why:
-            self._applies.setdefault(key, Retry()).failed(why, self._now(), self._me.name, *APPLY_AGAIN_S)
+    def applied(self, slot: str, wanted: Wanted, why: str = "", after: After = After.AGAIN) -> list[Out]:
+        """The station has taken the version; or why it has not, and what follows."""
+        self._progress.applied(slot, wanted, why, after)
         return self._step()
 
     # --- orders -------------------------------------------------------------------------------------------------------
@@ -227,12 +210,12 @@ class Agent:
         what = ", ".join(f"{slot} {wanted.sha256[:SHORT]}" for slot, wanted in desired.slots.items())
         facts: dict[str, str | int] = {"generation": desired.generation, "rollout": desired.rollout}
         self._incoming = [Note(self._held_note, "order for this station", f"taken: {what or 'nothing'}", True, facts)]
-        same = {slot: tried for slot, tried in self.memory.tried.items() if _is_of(tried, desired.slots.get(slot))}
+        same = {slot: tried for slot, tried in self.memory.tried.items() if is_of(tried, desired.slots.get(slot))}
         return self._keep(self.memory.model_copy(update={"desired": self._held_text, "tried": same}))
 
     def _believe(self, memory: Memory) -> None:
         """The order that is kept; one that is not signed by who may now is none."""
-        self.desired = None
+        self.desired, self._progress.tried = None, memory.tried
         if memory.desired:
             try:
                 payload = base64.b64decode(memory.desired)
@@ -260,87 +243,26 @@ class Agent:
     def _noted(self) -> list[Out]:
         """Ends that are not on the disk yet."""
         for slot, wanted in self._wanted().items():
-            tried, (stage, why) = self._tried(slot, wanted), self._stage(slot, wanted)
-            if stage not in ENDED or stage == Stage.REPLACED or tried.stage == stage:
-                self._failed_since.pop((slot, wanted.sha256), None)
-            elif stage == Stage.COMMITTED or self._has_settled(slot, wanted):
+            if (tried := self._progress.ended(slot, wanted)) is not None and (stage := tried.stage) is not None:
                 facts: dict[str, str | int] = {"slot": slot, "sha256": wanted.sha256, "state": stage.value}
-                outcome = f"{stage.value}: {why}" if why else stage.value
+                outcome = f"{stage.value}: {tried.why}" if tried.why else stage.value
                 self._incoming = [Note("fleet", f"order for model {slot}", outcome, True, facts)]
-                return self._remember(slot, tried.model_copy(update={"stage": stage, "why": why}))
+                return self._remember(slot, tried)
         return []
-
-    def _has_settled(self, slot: str, wanted: Wanted) -> bool:
-        since = self._failed_since.setdefault((slot, wanted.sha256), self._now())
-        return self._now() - since >= SETTLE_S
 
     def _ways(self) -> list[Out]:
         """Files to get, and an attempt to make, each slot for itself."""
         outs: list[Out] = []
         for slot, wanted in self._wanted().items():
-            stage, _ = self._stage(slot, wanted)
-            if stage == Stage.FETCHING and self._may_fetch(wanted):
-                self._fetching.add(wanted.sha256)
+            stage, _ = self._progress.stage(slot, wanted)
+            if stage == Stage.FETCHING and self._progress.fetch(wanted.sha256):
                 outs.append(Fetch(wanted))
-            elif stage == Stage.STAGED and not self._applying and self._seen[slot].state not in STAGES:
-                tried = self._tried(slot, wanted)
+            elif stage == Stage.STAGED and self._progress.may_try(slot):
                 self._arming = slot
-                return [*outs, *self._remember(slot, tried.model_copy(update={"attempts": tried.attempts + 1}))]
+                return [*outs, *self._remember(slot, self._progress.armed(slot, wanted))]
         return outs
 
-    def _may_fetch(self, wanted: Wanted) -> bool:
-        retry = self._fetches.get(wanted.sha256)
-        return wanted.sha256 not in self._fetching and (retry is None or self._now() >= retry.until_s)
-
-    def _stage(self, slot: str, wanted: Wanted) -> tuple[Stage, str]:
-        """How far the version is, and why."""
-        seen, tried = self._seen.get(slot), self._tried(slot, wanted)
-        if seen is None:
-            return Stage.REJECTED, "this station has no model of this name"
-        if tried.stage is not None:
-            return self._after_end(seen, tried)
-        runs, is_it = seen.sha256 == wanted.sha256, seen.candidate == wanted.sha256
-        if seen.state in STAGES:
-            return (STAGES[seen.state], seen.why) if is_it else (Stage.WAITING, "another change of it is under way")
-        if runs:
-            return Stage.COMMITTED, seen.why if is_it else "it runs already"
-        if is_it and seen.state in FAILED and tried.attempts:
-            return FAILED[seen.state], seen.why
-        return self._before_attempt(slot, wanted, tried)
-
-    def _before_attempt(self, slot: str, wanted: Wanted, tried: Tried) -> tuple[Stage, str]:
-        key = (slot, wanted.sha256, wanted.serial)
-        retry = self._applies.get(key)
-        if key in self._final:
-            return Stage.REJECTED, self._final[key]
-        if slot in self._applying:
-            return Stage.STAGED, "the station looks at it"
-        if tried.attempts >= MOST_ATTEMPTS:
-            said = f": {retry.why}" if retry is not None else ""
-            return Stage.REJECTED, f"given up after {tried.attempts} attempts{said}"
-        if retry is not None and self._now() < retry.until_s:
-            return Stage.WAITING, retry.why
-        if not wanted.back and wanted.sha256 not in self._there:
-            failed = self._fetches.get(wanted.sha256)
-            return Stage.FETCHING, failed.why if failed is not None else ""
-        return Stage.STAGED, "its file is here"
-
-    @staticmethod
-    def _after_end(seen: SlotSeen, tried: Tried) -> tuple[Stage, str]:
-        assert tried.stage is not None
-        if tried.stage != Stage.COMMITTED or seen.sha256 == tried.sha256:
-            return tried.stage, tried.why
-        if seen.candidate == tried.sha256 and seen.state == ChangeState.ROLLED_BACK:
-            return Stage.ROLLED_BACK, seen.why
-        return Stage.REPLACED, f"{seen.sha256[:SHORT]} runs: somebody has put it there"
-
     # --- memory -------------------------------------------------------------------------------------------------------
-
-    def _tried(self, slot: str, wanted: Wanted) -> Tried:
-        tried = self.memory.tried.get(slot)
-        if tried is not None and _is_of(tried, wanted):
-            return tried
-        return Tried(sha256=wanted.sha256, serial=wanted.serial)
 
     def _remember(self, slot: str, tried: Tried) -> list[Out]:
         return self._keep(self.memory.model_copy(update={"tried": {**self.memory.tried, slot: tried}}))
@@ -375,7 +297,10 @@ class Agent:
                 return
         self._count += 1
         self._told, self._told_s = fresh.model_copy(update={"count": self._count}), self._now()
-        yield Publish(self._me.topics.reported(self._me.name), self._told.sealed(self._me.own, self._me.name))
+        payload = self._told.sealed(self._me.own, self._me.name)
+        if len(payload) > MOST_BYTES:
+            payload = _with_few_words(self._told).sealed(self._me.own, self._me.name)
+        yield Publish(self._me.topics.reported(self._me.name), payload)
 
     def _reported(self) -> Reported:
         desired = self.desired
@@ -387,39 +312,37 @@ class Agent:
             labels=dict(self._me.labels),
             generation=self.generation,
             rollout=desired.rollout if desired is not None else "",
-            slots=dict(self._slots()),
+            slots=dict(islice(self._slots(), MOST_SLOTS)),
             health=self._health,
             refused=self.refused,
             refusal=self._refusal,
         )
 
     def _slots(self) -> Iterator[tuple[str, Slot]]:
-        for slot, seen in self._seen.items():
-            wanted = self._wanted().get(slot)
-            if wanted is None:
-                yield slot, Slot(sha256=seen.sha256, version=seen.version)
-                continue
-            stage, why = self._stage(slot, wanted)
-            yield slot, _slot(seen, stage, wanted, why)
-        for slot, wanted in self._wanted().items():
-            if slot not in self._seen:
-                stage, why = self._stage(slot, wanted)
-                yield slot, _slot(SlotSeen("", 0), stage, wanted, why)
+        seen, wants = self._progress.seen, self._wanted()
+        for slot, wanted in wants.items():
+            yield slot, _slot(seen.get(slot, SlotSeen("", 0)), *self._progress.stage(slot, wanted), wanted)
+        yield from (
+            (slot, Slot(sha256=one.sha256, version=one.version)) for slot, one in seen.items() if slot not in wants
+        )
 
 
-def _is_of(tried: Tried, wanted: Wanted | None) -> bool:
-    return wanted is not None and (tried.sha256, tried.serial) == (wanted.sha256, wanted.serial)
-
-
-def _slot(seen: SlotSeen, stage: Stage, wanted: Wanted, why: str) -> Slot:
+def _slot(seen: SlotSeen, stage: Stage, why: str, wanted: Wanted) -> Slot:
     return Slot(
         sha256=seen.sha256,
         version=seen.version,
         stage=stage,
         wanted=wanted.sha256,
         serial=wanted.serial,
+        before=wanted.before,
         why=why[:MOST_WORDS],
     )
+
+
+def _with_few_words(said: Reported) -> Reported:
+    """The same report, with the beginnings of reasons alone."""
+    slots = {name: slot.model_copy(update={"why": slot.why[:FEW_WORDS]}) for name, slot in said.slots.items()}
+    return said.model_copy(update={"slots": slots})
 
 
 def _news(said: Reported) -> object:

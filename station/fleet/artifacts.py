@@ -63,15 +63,6 @@ class Shelf:
             raise ArtifactError(f"{self.path(sha256)} was damaged: it is got again")
         return data
 
-    def put(self, data: bytes) -> str:
-        """Keep these bytes; gives their SHA-256."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-        with open(self._part(sha256, truncate=True), "wb") as file:
-            file.write(data)
-            self._settle(file, sha256)
-        return sha256
-
     async def get(
         self, web: Web, wanted: Wanted, allowed: Collection[str], now: Callable[[], float] = time.monotonic
     ) -> None:
@@ -143,16 +134,23 @@ class Shelf:
                     raise ArtifactError(f"{url} gives more than the {wanted.size:,} bytes that the order says")
                 if is_late():
                     raise ArtifactError(f"{url} gives less than {LEAST_BYTES_PER_S:,} bytes a second")
-                write_all(file.fileno(), chunk)
+                self._write(file, chunk)
                 hashed.update(chunk)
                 came += len(chunk)
         return hashed, came
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    def _part(self, sha256: str, truncate: bool = False) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_TRUNC if truncate else 0)
+    def _part(self, sha256: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.folder / (sha256 + PART), flags, FILE_MODE)
+
+    def _write(self, file: Any, chunk: bytes) -> None:
+        """What the disk refuses is no fault of the server's, whose answer is being read."""
+        try:
+            write_all(file.fileno(), chunk)
+        except OSError as error:
+            raise ArtifactError(f"{self.folder}: {error.strerror or error}; the rest is asked for later") from error
 
     def _drop(self, sha256: str) -> None:
         with suppress(OSError):

@@ -28,6 +28,7 @@ TERM: Final = 1_000_000
 """Generations of one term: 3,000,017 is the seventeenth order of the third commander."""
 MOST_NAME: Final = 100
 MOST_SLOTS: Final = 64
+NAMES_FIT: Final = f"a fleet knows names of up to {MOST_NAME} letters, and {MOST_SLOTS} models of a station"
 MOST_WORDS: Final = 500
 """Letters of a reason."""
 MOST_FILE_BYTES: Final = 64 << 20
@@ -35,6 +36,7 @@ MOST_SIGNATURE: Final = 12 << 10
 """Of a file's signature, which may be a bundle: it travels in the order."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MaybeSha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MOST_NAME)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Words = Annotated[str, Field(max_length=MOST_WORDS)]
@@ -87,7 +89,7 @@ class Wanted(Document):
     signature: str = Field(pattern="^([0-9a-f]{2})+$", min_length=2 * SIGNATURE_BYTES, max_length=2 * MOST_SIGNATURE)
     sources: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(max_length=8)
     back: bool = False
-    before: str = Field(default="", max_length=64)
+    before: MaybeSha256 = ""
     """What ran when the order was given, for who wants to go back; of an order `back`: the version that is to go."""
 
 
@@ -98,6 +100,10 @@ class Desired(Document):
     generation: Count
     rollout: str = Field(default="", max_length=100)
     slots: dict[Name, Wanted] = Field(max_length=MOST_SLOTS)
+
+    def numbered(self, generation: int) -> Desired:
+        """The same order with this generation."""
+        return self.model_copy(update={"generation": generation})
 
 
 class Stage(StrEnum):
@@ -131,6 +137,8 @@ class Slot(Document):
     stage: Stage = Stage.IDLE
     wanted: str = Field(default="", max_length=64)
     serial: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    before: MaybeSha256 = ""
+    """What ran when what is wanted was ordered, as the order says."""
     why: Words = ""
 
 

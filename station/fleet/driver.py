@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from plc_bindings.errors import SigningError
 from plc_bindings.mqtt.broker import Broker, BrokerError, BrokerOptions, Message
 from plc_bindings.net.apart import stand_back
@@ -27,17 +29,20 @@ from station.errors import RefusedError
 from station.fleet.agent import Agent, Self
 from station.fleet.artifacts import Shelf
 from station.fleet.documents import Topics, Wanted
-from station.fleet.events import Apply, Fetch, Keep, Memory, Note, Out, Publish
+from station.fleet.events import After, Apply, Fetch, Keep, Memory, Note, Out, Publish
 from station.fleet.kept_up import keep_up
 from station.fleet.plant import Plant
 from station.fleet.sealed import ForgedError, load_signer
 from station.fleet.web import ArtifactError, Login, Web
 from station.machine.beside import in_thread
-from station.store.files import FOLDER_MODE, replace_file
+from station.store.files import FOLDER_MODE, replace_file, temporary
 
 LOOK_S: Final = 1.0
 STOP_S: Final = 1.5
+LEAVE_S: Final = 0.5
+"""Of it: until the broker has heard that we leave."""
 NICE: Final = 5
+AGAIN_S: Final = 10.0
 MOST_MEMORY: Final = 1 << 20
 Beside = Callable[[Callable[[], Any], str], Awaitable[Any]]
 
@@ -66,12 +71,16 @@ class FolderDisk:
         self._path = folder / "memory.json"
 
     def read(self) -> Memory:
-        """What is there. Raises OSError, ForgedError."""
+        """What is there. Raises ForgedError, with the file's name."""
         try:
             with open_file(self._path) as file:
                 return Memory.read(file.read(MOST_MEMORY))
         except FileNotFoundError:
             return Memory()
+        except (OSError, ForgedError) as error:
+            why = getattr(error, "strerror", None) or error
+            helps = "mend it, or move it away: then the newest order comes again, and is begun anew"
+            raise ForgedError(f"{self._path}, the agent's memory, cannot be read: {why}; {helps}") from error
 
     def write(self, memory: Memory) -> None:
         """On the disk when this returns."""
@@ -130,12 +139,18 @@ class Runner:
         self._beside: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; then the broker is told that the station is not there: who leaves has no will."""
         self._put(self._agent.begin())
         lives = [asyncio.create_task(work) for work in (self._work(), self._speak(), self._look(), self._session())]
         try:
-            await asyncio.gather(*lives)
+            ended, _ = await asyncio.wait(
+                lives, return_when=asyncio.FIRST_COMPLETED
+            )  # who is cancelled here cancels none of them
+            for task in ended:
+                task.result()
         finally:
+            with suppress(BrokerError, TimeoutError):
+                await asyncio.wait_for(self.broker.publish(self._will()), LEAVE_S)
             for task in (*lives, *self._beside):
                 task.cancel()
             await asyncio.wait((*lives, *self._beside), timeout=STOP_S)  # a library that hangs is left
@@ -231,18 +246,18 @@ class Runner:
     async def _apply(self, out: Apply) -> None:
         who = f"fleet order {self._agent.generation}"
 
-        def apply() -> tuple[str, bool]:
+        def apply() -> tuple[str, After]:
             if out.wanted.back:
                 return self._plant.back(out.slot, out.wanted, who)
             return self._plant.apply(out.slot, out.wanted, self._files.read(out.wanted.sha256), who)
 
         try:
-            why, is_final = await self._beside_loop(apply, "fleet change")
+            why, after = await self._beside_loop(apply, "fleet change")
         except (ArtifactError, RefusedError) as error:
-            why, is_final = str(error), False
+            why, after = str(error), After.AGAIN
         except Exception as error:
-            why, is_final = _ours(error), False
-        self._put(self._agent.applied(out.slot, out.wanted, why, is_final))
+            why, after = _ours(error), After.AGAIN
+        self._put(self._agent.applied(out.slot, out.wanted, why, after))
 
     def _note(self, out: Note) -> None:
         if out.is_change:
@@ -319,31 +334,50 @@ class FleetAgent:
 
     def _main(self) -> None:
         stand_back(self._plant.avoid, NICE)
-        try:
-            with suppress(asyncio.CancelledError):
-                asyncio.run(self._run())
-        except (OSError, ForgedError, SigningError, BrokerError, RefusedError) as error:
-            self._ended(str(error))
-        except Exception as error:
-            self._ended(f"an error in rt-engine: {error!r}")
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._live())
 
-    def _ended(self, why: str) -> None:
+    async def _live(self) -> None:
+        """Until cancelled. What keeps the agent from its work, a full disk, a file that cannot be read, is told, and tried again."""
+        self._loop, self._life = asyncio.get_running_loop(), asyncio.current_task()
+        while True:
+            try:
+                await self._run()
+            except (OSError, ForgedError, SigningError, BrokerError, RefusedError) as error:
+                self._hindered(str(error))
+            except Exception as error:
+                self._hindered(_ours(error))
+            await asyncio.sleep(AGAIN_S)
+
+    def _hindered(self, why: str) -> None:
+        if why != self.trouble:
+            self._record("fleet", "agent", f"refused: it takes no orders until this is mended: {why}")
         self.trouble = why
-        self._record("fleet", "agent", f"refused: it takes no orders until the station starts again: {why}")
 
     async def _run(self) -> None:
         options = self._options
-        self._loop, self._life = asyncio.get_running_loop(), asyncio.current_task()
         options.folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-        own, disk = options.folder / "own.pem", FolderDisk(options.folder)
-        if not own.exists():
-            generate(own)
         topics = Topics(options.topic)
-        me = Self(options.station, options.keys, load_signer(own), options.labels, version.TEXT, topics)
-        agent = self._agent = Agent(me, disk.read(), self._loop.time)
+        own = own_key(options.folder / "own.pem")
+        me = Self(options.station, options.keys, own, options.labels, version.TEXT, topics)
+        disk = FolderDisk(options.folder)
+        agent = self._agent = Agent(me, disk.read(), asyncio.get_running_loop().time)
         async with Web(options.source_ca_file, options.login()) as web:
             files = Sources(Shelf(options.folder / "files"), web, options.sources)
             self._runner = Runner(
                 *(agent, options.broker, topics, self._plant, disk, files), self._record, self._record_change
             )
+            self.trouble = ""
             await self._runner.run()
+
+
+def own_key(path: Path) -> Ed25519PrivateKey:
+    """The station's own key; made where there is none: whole, or not at all. Raises OSError, SigningError."""
+    if not path.exists():
+        draft = temporary(path.parent)
+        try:
+            generate(draft)
+            replace_file(path, draft.read_bytes())
+        finally:
+            draft.unlink(missing_ok=True)
+    return load_signer(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -29,6 +30,14 @@ class Memory(Document):
     boot: Count = 0
     desired: str = ""
     tried: dict[str, Tried] = Field(default={})
+
+
+class After(Enum):
+    """What follows from an attempt that failed."""
+
+    AGAIN = "another attempt; so many are made"
+    FREE = "another attempt; this one does not count: the disk had no room"
+    NEVER = "it would end alike"
 
 
 class SlotSeen(NamedTuple):

@@ -22,7 +22,7 @@ from station.terms.tables import Array
 
 if TYPE_CHECKING:
     from plc_bindings.security.audit import AuditLog
-    from station.fleet.commander import CommandOptions
+    from station.fleet.session import CommandOptions
 
 MOST_BYTES: Final = 1 << 20
 
@@ -45,7 +45,7 @@ class FleetFile:
 
     def options(self) -> CommandOptions:
         """For a commander. Raises SigningError."""
-        from station.fleet.commander import CommandOptions
+        from station.fleet.session import CommandOptions
 
         who = f"{getpass.getuser()} at {socket.gethostname()}"
         keys = tuple(PublicKey.parse(text) for text in self.table.keys)

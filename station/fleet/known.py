@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from plc_bindings.security.signing import PublicKey
-from station.fleet.documents import MOST_NAME, TERM, Desired, Document, Online, Present, Reported, Topics, Word
+from station.fleet.documents import MOST_NAME, TERM, Desired, Online, Present, Reported, Topics, Word
 from station.fleet.events import Note
 from station.fleet.rollout import Member, Plan
 from station.fleet.sealed import ForgedError
@@ -24,13 +24,6 @@ MOST_REPORT_BYTES: Final = 512 << 20
 """Of the newest reports of all stations: who makes stations up fills no memory."""
 MOST_SAID_TERM: Final = 1 << 40
 """Terms that no commander has signed count up to here alone: a station or a broker that lies uses none of the others up."""
-
-
-class Journaled(Document):
-    """A line of a commander's journal: the plan as it became, and the generations of orders that are sent now."""
-
-    plan: Plan
-    orders: dict[str, int] = {}  # noqa: RUF012
 
 
 @dataclass(slots=True)

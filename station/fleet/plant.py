@@ -6,6 +6,8 @@ change's own gate, shadow and trial (`station.change`).
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
@@ -14,12 +16,13 @@ from plc_bindings.status import CallStatus
 from scheduler.status import Action
 from station.errors import RefusedError
 from station.fleet.documents import MOST_WORDS, Health, Wanted
-from station.fleet.events import SlotSeen
+from station.fleet.events import After, SlotSeen
 from station.page.source import Measures, Source
 
 PART_BYTES: Final = 1 << 20
 FINAL: Final = frozenset({CallStatus.BAD_SIGNATURE, CallStatus.NOT_ALLOWED})
 """Answers that another attempt would get, too."""
+_NO_ROOM: Final = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))
 _BY_FILE: Final = {
     CallStatus.NOT_ALLOWED: "it takes no version from elsewhere: [models.NAME] remote_update = true, and [station] keys",
     CallStatus.BAD_SIGNATURE: "the signature in the order is none",
@@ -37,10 +40,10 @@ class Plant(Protocol):
     def look(self) -> tuple[Mapping[str, SlotSeen], Health]:
         """The slots, and how well it runs."""
 
-    def apply(self, slot: str, wanted: Wanted, data: bytes, who: str) -> tuple[str, bool]:
-        """Have a version taken: why it was not, mostly ""; and whether another attempt would end alike."""
+    def apply(self, slot: str, wanted: Wanted, data: bytes, who: str) -> tuple[str, After]:
+        """Have a version taken: why it was not, mostly "", and what follows from that."""
 
-    def back(self, slot: str, wanted: Wanted, who: str) -> tuple[str, bool]:
+    def back(self, slot: str, wanted: Wanted, who: str) -> tuple[str, After]:
         """Have the version before taken, where that is the one that is wanted; the same."""
 
 
@@ -77,33 +80,33 @@ class StationPlant:
         }
         return slots, self._health(measures)
 
-    def apply(self, slot: str, wanted: Wanted, data: bytes, who: str) -> tuple[str, bool]:
+    def apply(self, slot: str, wanted: Wanted, data: bytes, who: str) -> tuple[str, After]:
         """Upload and activate."""
         if self._uploads is None:
-            return _BY_FILE[CallStatus.NOT_ALLOWED], True
+            return _BY_FILE[CallStatus.NOT_ALLOWED], After.NEVER
         client = self._uploads.client(who)
         status = client.begin(slot, len(data), bytes.fromhex(wanted.signature))
         for offset in range(0, len(data), PART_BYTES):
             status = status or client.data(offset, data[offset : offset + PART_BYTES])
         if status:
             client.abort()
-            return _BY_FILE.get(CallStatus(status), CallStatus(status).name), status in FINAL
+            return _BY_FILE.get(CallStatus(status), CallStatus(status).name), _after(status)
         status, _, words = client.activate(slot)
-        return ("", False) if status == CallStatus.OK else (words or CallStatus(status).name, status in FINAL)
+        return ("" if status == CallStatus.OK else words or CallStatus(status).name), _after(status, words)
 
-    def back(self, slot: str, wanted: Wanted, who: str) -> tuple[str, bool]:
+    def back(self, slot: str, wanted: Wanted, who: str) -> tuple[str, After]:
         """What was committed last is taken back; a person's own change is not."""
         runs = self._source.measures().models.get(slot, "")
         if wanted.before and runs != wanted.before:
-            return f"{runs[:12]} runs, not {wanted.before[:12]}, which the order takes back", True
+            return f"{runs[:12]} runs, not {wanted.before[:12]}, which the order takes back", After.NEVER
         try:
             self._source.command("rollback", {"slot": slot}, who)
         except (KeyError, ValueError, RefusedError) as error:
-            return str(error), False
+            return str(error), _after(CallStatus.REFUSED, str(error))
         runs = self._source.measures().models.get(slot, "")
         if runs == wanted.sha256:
-            return "", False
-        return f"the version before was {runs[:12]}, not the one that the order wants back", True
+            return "", After.AGAIN
+        return f"the version before was {runs[:12]}, not the one that the order wants back", After.NEVER
 
     def _health(self, measures: Measures) -> Health:
         words = "; ".join(_complaints(measures))
@@ -117,6 +120,12 @@ class StationPlant:
             ),
             limit_ns=self._limit_ns,
         )
+
+
+def _after(status: int, words: str = "") -> After:
+    if status in FINAL:
+        return After.NEVER
+    return After.FREE if any(one in words for one in _NO_ROOM) else After.AGAIN
 
 
 def _complaints(measures: Measures) -> Iterator[str]:

@@ -308,20 +308,49 @@ def ordered(plan: Plan, member: Member, generation: int) -> Desired:
     return Desired(station=member.name, generation=generation, rollout=plan.id, slots={**before, **own})
 
 
-def taken_back(plan: Plan, member: Member, generation: int) -> Desired | None:
-    """The order that takes back what the rollout brought; None: there is nothing to take back."""
-    desired = member.desired
-    if desired is None or desired.rollout != plan.id:
+def is_reached(plan: Plan, member: Member) -> bool:
+    """Was it ordered by this rollout, or by its taking back, as the newest of order and report says?"""
+    return _newest(member)[1] in (plan.id, _back(plan))
+
+
+def _back(plan: Plan) -> str:
+    return f"{plan.id} back"[:100]
+
+
+def taken_back(plan: Plan, member: Member) -> Desired | None:
+    """The order that takes back what the rollout brought, without a generation; None: there is nothing to take back.
+
+    Where its order is lost, the station's own report says what it was, and what ran before.
+    """
+    if _newest(member)[1] != plan.id:
         return None
+    slots = dict(member.desired.slots) if member.desired is not None else {}
+    back = {slot: wanted for slot, wanted in _ordered_slots(plan, member).items() if slot in plan.slots}
     back = {
         slot: wanted.model_copy(
             update={"sha256": wanted.before, "serial": 0, "back": True, "sources": (), "before": wanted.sha256}
         )
-        for slot, wanted in desired.slots.items()
-        if slot in plan.slots and wanted.before and wanted.before != wanted.sha256
+        for slot, wanted in back.items()
+        if wanted.before and wanted.before != wanted.sha256
     }
     if not back:
         return None
-    return Desired(
-        station=member.name, generation=generation, rollout=f"{plan.id} back", slots={**desired.slots, **back}
-    )
+    return Desired(station=member.name, generation=0, rollout=_back(plan), slots={**slots, **back})
+
+
+def _newest(member: Member) -> tuple[int, str]:
+    """(generation, rollout) of the newest order that is known of a station."""
+    said = (one for one in (member.desired, member.reported) if one is not None)
+    return max(((one.generation, one.rollout) for one in said), default=(0, ""))
+
+
+def _ordered_slots(plan: Plan, member: Member) -> Mapping[str, Wanted]:
+    """What the station was ordered in this rollout."""
+    if member.desired is not None and member.desired.rollout == plan.id:
+        return member.desired.slots
+    said = member.reported.slots if member.reported is not None else {}
+    return {
+        slot: wanted.model_copy(update={"before": said[slot].before})
+        for slot, wanted in plan.slots.items()
+        if slot in said and (said[slot].wanted, said[slot].serial) == (wanted.sha256, wanted.serial)
+    }

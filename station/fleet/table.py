@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field
 
 from station.terms.broker import BrokerTable
 from station.terms.findings import Finding, Step, no_file
+from station.terms.tables import Array
 
 if TYPE_CHECKING:
     from plc_bindings.mqtt.broker import BrokerOptions
@@ -32,6 +33,10 @@ class FleetBrokerTable(BrokerTable):
     source_user: str = Field(default="", description="User at the servers of files, where they ask.")
     source_password_file: str = Field(default="", description="File with the password.")
     source_ca_file: str = Field(default="", description="Certificate authority of these, beside those of the system.")
+    source_token_hosts: Annotated[tuple[str, ...], Array] = Field(
+        default=(),
+        description='Other hosts that may be shown the password, for tokens of a registry: "auth.docker.io".',
+    )
 
     def broker_findings(self, path: tuple[Step, ...], folder: Path) -> Iterator[Finding]:
         """Also: are the files for servers of files there?"""
@@ -47,10 +52,11 @@ class FleetBrokerTable(BrokerTable):
         """What servers of files are shown. Raises OSError."""
         from station.fleet.web import Login
 
+        hosts = tuple(host.lower() for host in self.source_token_hosts)
         if not self.source_password_file:
-            return Login(self.source_user)
+            return Login(self.source_user, token_hosts=hosts)
         text = (folder / self.source_password_file).read_text(encoding="utf-8")
-        return Login(self.source_user, text.partition("\n")[0].strip())
+        return Login(self.source_user, text.partition("\n")[0].strip(), hosts)
 
     def source_ca(self, folder: Path) -> str:
         """Path of the certificate authority of servers of files; empty: the system's alone."""

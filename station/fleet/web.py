@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import re
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -48,10 +47,11 @@ class ArtifactError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a server of files is shown: a user and a password, sent to the hosts of `allowed` alone."""
+    """What a server of files is shown: a user and a password, sent to itself, and to those of `token_hosts` for a token of it."""
 
     user: str = ""
     password: str = field(default="", repr=False)
+    token_hosts: tuple[str, ...] = ()
 
 
 def objection(source: str, allowed: Collection[str] | None = None) -> str:
@@ -174,10 +174,15 @@ class Web:
         if (why := objection(realm)) or realm.startswith("oci:"):
             raise ArtifactError(f"{url} sends to a place for tokens that is none: {why or realm}")
         wishes = {key: asked[key] for key in ("service", "scope") if key in asked}
-        shown = {"Authorization": basic} if basic and _is_near(realm, url) else {}
+        host, named = urlsplit(realm).hostname or "", (urlsplit(url).hostname, *self._login.token_hosts)
+        shown = {"Authorization": basic} if basic and host in named else {}
         async with self._session.get(realm, params=wishes, headers=shown, allow_redirects=False) as answer:
             if answer.status != 200:
-                raise ArtifactError(f"{realm} gives no token for {url}: {answer.status} {answer.reason or ''}".rstrip())
+                said = f"{answer.status} {answer.reason or ''}".rstrip()
+                helps = (
+                    f'; the password is not shown to it: source_token_hosts = ["{host}"]' if basic and not shown else ""
+                )
+                raise ArtifactError(f"{realm} gives no token for {url}: {said}{helps}")
             return f"Bearer {_token(realm, await _whole(realm, answer, MOST_TOKEN_BYTES))}"
 
 
@@ -205,21 +210,6 @@ def _token(realm: str, body: bytes) -> str:
 
 def _host(parts: Any) -> str:
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_near(realm: str, url: str) -> bool:
-    """Is the place for tokens of the same owner as what it is for? The password goes nowhere else."""
-    token, file = urlsplit(realm).hostname or "", urlsplit(url).hostname or ""
-    return token == file or (not _is_number(file) and token.split(".")[-2:] == file.split(".")[-2:])
-
-
-def _is_number(host: str) -> bool:
-    """Is it an address, whose last parts say nothing of an owner?"""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _redirected(url: str, location: str, is_here: bool) -> str:

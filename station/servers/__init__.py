@@ -124,6 +124,10 @@ class ServerTable(Table, ABC):
         """What is wrong with the server `name`, given the station file's folder."""
         yield from ()
 
+    def name_findings(self, name: str, station: str, models: Collection[str]) -> Iterator[Finding]:
+        """What is wrong with the names of the station and of its models, for those who meet them through the server `name`."""
+        yield from ()
+
     @property
     def is_reached(self) -> bool:
         """Do other computers reach it?"""

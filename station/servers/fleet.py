@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -74,6 +74,19 @@ class FleetServerTable(FleetBrokerTable, BrokerServerTable):
                 yield Finding((*path, "sources", index), why)
         if self.writable:
             yield Finding((*path, "writable"), "orders write no values: a fleet changes models alone")
+
+    def name_findings(self, name: str, station: str, models: Collection[str]) -> Iterator[Finding]:
+        """Do they fit into what a fleet tells?"""
+        from station.fleet.documents import MOST_NAME, MOST_SLOTS, NAMES_FIT
+
+        places = {("station", "name"): station, **{("models", model): model for model in models}}
+        for path, text in places.items():
+            if len(text) > MOST_NAME:
+                yield Finding(
+                    path, f"its name has {len(text)} letters; {NAMES_FIT}: a shorter name, or no [servers.{name}]"
+                )
+        if len(models) > MOST_SLOTS:
+            yield Finding(("servers", name), f"there are {len(models)} models; {NAMES_FIT}: two stations")
 
     def make(self, offer: Offer) -> FleetAgent:
         """The agent."""

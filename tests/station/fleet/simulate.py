@@ -19,11 +19,12 @@ import time
 from pathlib import Path
 
 from plc_bindings.mqtt.broker import BrokerOptions
-from station.fleet.commander import CommandOptions, begun, command, gone_on
+from station.fleet.commander import begun, command, gone_on
 from station.fleet.rollout import Plan
+from station.fleet.session import CommandOptions
 from tests.peers.mosquitto import Mosquitto
 from tests.station.fleet.simulated import SimStation, alive
-from tests.station.fleet.world import COMMANDER, sha_of, wanted
+from tests.station.fleet.world import COMMANDER, Log, sha_of, wanted
 
 KILLS_AT_WRITE, FILE_FAILS, LIFE_S = 0.03, 0.2, 120.0
 """Chance that a write is a station's last; that a file is not had at once; mean life of a connection and of a station."""
@@ -123,14 +124,6 @@ def facts(one):
         "is_up": bool(one.runner and one.runner.broker.up),
         "error": one.runner.broker.counts.last_error if one.runner else "",
     }
-
-
-class Log:
-    def record(self, who, what, outcome):
-        pass
-
-    def record_change(self, who, what, outcome, **more):
-        pass
 
 
 def commander_process(port, folder, version, serial):

@@ -10,7 +10,7 @@ from plc_bindings.mqtt.broker import BrokerOptions
 from station.fleet.agent import Agent, Self
 from station.fleet.documents import Health, Topics
 from station.fleet.driver import Runner
-from station.fleet.events import Memory
+from station.fleet.events import After, Memory
 from station.fleet.sealed import public_of
 from station.fleet.web import ArtifactError
 from tests.station.fleet.world import COMMANDER, Plant, own_key
@@ -73,7 +73,7 @@ class SimPlant:
         why = self.plant.apply(slot, wanted.sha256)
         self._next = self._clock() + self._step_s
         self._slots = {**self._slots, slot: self.plant._seen(slot, self.plant.committed[slot])}
-        return why, False
+        return why, After.AGAIN
 
 
 class SimStation:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from station.fleet.agent import MOST_ATTEMPTS, REPORT_S, SETTLE_S
+from station.fleet.agent import REPORT_S
 from station.fleet.documents import Health, Online, Stage
+from station.fleet.events import After
+from station.fleet.progress import MOST_ATTEMPTS, SETTLE_S
 from tests.station.fleet.world import OLD, OTHER, TOPICS, Box, Killed, Plant, order, sha_of, wanted
 
 DESIRED = TOPICS.desired("press")
@@ -274,3 +276,46 @@ def test_a_model_that_the_station_does_not_have_is_rejected():
         Stage.REJECTED,
         "this station has no model of this name",
     )
+
+
+def test_attempts_that_found_no_room_on_the_disk_do_not_count():
+    box = Box()
+    box.do(box.agent.connected())
+    box.plant_fails, box.plant_after = "store: No space left on device", After.FREE
+    box.order(7, {"policy": wanted("new")})
+    box.look(100, every=100.0)
+    assert (stage(box), box.reported.slots["policy"].why) == (Stage.WAITING, "store: No space left on device")
+    box.plant_fails = ""
+    box.look(10, every=300.0)
+    assert (stage(box), box.plant.commits) == (Stage.COMMITTED, [("policy", sha_of("new"))])
+    again = Box()
+    again.plant_fails = "the gate says no"
+    again.do(again.agent.connected())
+    again.order(7, {"policy": wanted("new")})
+    again.look(100, every=100.0)
+    assert stage(again) == Stage.REJECTED
+
+
+def test_models_that_no_report_can_name_are_left_out_of_it_and_told():
+    plant = Plant(committed={**{f"m{number}": OLD for number in range(70)}, "x" * 101: OLD})
+    box = Box(plant=plant)
+    box.do(box.agent.connected())
+    box.order(7, {"m69": wanted("new"), "none": wanted("other")})
+    box.look(9)
+    slots = box.reported.slots
+    assert (len(slots), slots["m69"].stage, slots["none"].stage) == (64, Stage.COMMITTED, Stage.REJECTED)
+    assert "7 models are not told: a fleet knows names of up to 100 letters" in box.reported.health.words
+
+
+def test_a_report_is_never_longer_than_a_commander_takes():
+    plant = Plant(committed={f"m{number}": OLD for number in range(64)})
+    box = Box(plant=plant)
+    box.do(box.agent.connected())
+    box.plant_fails = "\u00fc" * 500
+    box.order(7, {f"m{number}": wanted("new") for number in range(64)})
+    for number in range(64):
+        box.agent.applied(f"m{number}", wanted("new"), "\u1234" * 500)
+    box.look(2)
+    newest = [out.payload for out in box.published if out.topic == TOPICS.reported("press")][-1]
+    assert 10_000 < len(newest) <= 65_536
+    assert box.reported.slots["m1"].why == "\u1234" * 50

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web as aio
@@ -13,7 +14,7 @@ from aiohttp import web as aio
 from station.fleet.artifacts import Shelf
 from station.fleet.documents import Wanted
 from station.fleet.oci import MODEL, SIGNATURE, TITLE, chosen, resolve
-from station.fleet.web import ArtifactError, Login, Web, _is_near, objection
+from station.fleet.web import ArtifactError, Login, Web, objection
 
 MODEL_BYTES = bytes(random.Random(1).randbytes(300_000))
 SHA = hashlib.sha256(MODEL_BYTES).hexdigest()
@@ -158,8 +159,9 @@ def test_a_file_that_came_in_part_is_gone_on_with(tmp_path):
 
 
 def test_the_oldest_files_make_room(tmp_path):
-    shelf = Shelf(tmp_path, keep_bytes=1000)
-    first, second = shelf.put(b"a" * 600), shelf.put(b"b" * 300)
+    shelf, first, second = Shelf(tmp_path, keep_bytes=1000), "a" * 64, "b" * 64
+    for sha256, size in ((first, 600), (second, 300)):
+        shelf.path(sha256).write_bytes(bytes(size))
     shelf._make_room(500)
     assert (shelf.has(first), shelf.has(second)) == (False, True)
 
@@ -337,7 +339,36 @@ def test_a_token_that_comes_in_pieces_is_one(tmp_path):
     assert got(tmp_path, aio.get("/a/policy.onnx", model), aio.get("/token", token))[0] == [""]
 
 
-def test_addresses_that_end_alike_are_not_of_one_owner():
-    assert not _is_near("https://9.1.0.5/token", "https://10.0.0.5/v2/")
-    assert _is_near("https://10.0.0.5:5001/token", "https://10.0.0.5/v2/")
-    assert _is_near("https://auth.docker.io/token", "https://registry-1.docker.io/v2/")
+@pytest.mark.parametrize(
+    ("realm", "token_hosts", "is_shown"),
+    [
+        ("https://registry.shop.co.uk/token", (), True),
+        ("https://registry.shop.co.uk:5001/token", (), True),
+        ("https://evil.co.uk/token", (), False),
+        ("https://auth.shop.co.uk/token", (), False),
+        ("https://auth.shop.co.uk/token", ("auth.shop.co.uk",), True),
+        ("https://AUTH.shop.co.uk/token", ("auth.shop.co.uk",), True),
+        ("https://registry.shop.co.uk.evil.example/token", (), False),
+    ],
+)
+def test_the_password_goes_to_the_host_that_was_named_and_those_named_beside_it(realm, token_hosts, is_shown):
+    shown = []
+
+    class Answer:
+        status, reason, content = 403, "Forbidden", None
+
+    @asynccontextmanager
+    async def get(url, params, headers, allow_redirects):
+        shown.append(headers)
+        yield Answer()
+
+    async def run():
+        web = Web(login=Login("press", "word", token_hosts))
+        web._session = SimpleNamespace(get=get)
+        with pytest.raises(ArtifactError, match="gives no token") as refused:
+            await web._authorised("https://registry.shop.co.uk/v2/", f'Bearer realm="{realm}"')
+        return str(refused.value)
+
+    words = asyncio.run(run())
+    assert [bool(headers) for headers in shown] == [is_shown]
+    assert ("source_token_hosts" in words) is not is_shown

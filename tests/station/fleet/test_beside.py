@@ -7,7 +7,7 @@ import pytest
 from plc_bindings.mqtt.broker import BrokerOptions
 from station.fleet.documents import Topics
 from station.fleet.driver import Runner
-from station.fleet.events import Apply, Fetch
+from station.fleet.events import After, Apply, Fetch
 from tests.station.fleet.world import wanted
 
 
@@ -32,9 +32,9 @@ class Breaks:
         self.said.append(why)
         return []
 
-    def applied(self, slot, wanted, why, is_final):
+    def applied(self, slot, wanted, why, after):
         self.said.append(why)
-        assert not is_final
+        assert after == After.AGAIN
         return []
 
 

@@ -5,23 +5,17 @@ import asyncio
 import pytest
 
 from plc_bindings.mqtt.broker import BrokerError, BrokerOptions, Message
-from station.fleet.commander import Commander, CommandOptions, RolloutError, Session
-from station.fleet.documents import Desired, Online, Present, Reported, Topics
+from station.errors import RolloutError
+from station.fleet.commander import Commander
+from station.fleet.diary import Diary
+from station.fleet.documents import Desired, Online, Present, Reported, Topics, Word
 from station.fleet.known import MOST_SAID_TERM
-from station.fleet.rollout import Plan
-from tests.station.fleet.world import COMMANDER, order, own_key, wanted
+from station.fleet.pins import Pins
+from station.fleet.rollout import Plan, RolloutState, ordered
+from station.fleet.session import CommandOptions, Session
+from tests.station.fleet.world import COMMANDER, OLD, Log, order, own_key, sha_of, wanted
 
 TOPICS = Topics()
-
-
-class Log:
-    """An audit log that nobody reads."""
-
-    def record(self, who, what, outcome):
-        pass
-
-    def record_change(self, who, what, outcome, **more):
-        pass
 
 
 class Carrier:
@@ -95,7 +89,7 @@ def test_a_broker_that_remembers_something_older_is_told_the_newest(tmp_path):
 
 
 def report(name, **facts):
-    text = Reported(station=name, boot=1, count=1, slots={"policy": {"sha256": "0" * 64}}, **facts)
+    text = Reported(**{"station": name, "boot": 1, "count": 1, "slots": {"policy": {"sha256": "0" * 64}}, **facts})
     return Message(TOPICS.reported(name), text.sealed(own_key(name), name))
 
 
@@ -136,11 +130,11 @@ def test_a_key_that_was_taken_away_stays_away_when_a_commander_ends(tmp_path):
     async def main():
         first = session(tmp_path)
         await first._received(report("s0"))
-        first._keep_pins()
+        first.keep_pins()
         commands = session(tmp_path)
         await commands._received(report("s1"))
-        assert session(tmp_path).forget("s0")
-        commands._keep_pins()
+        assert Pins(tmp_path).drop("s0")
+        commands.keep_pins()
         assert session(tmp_path).fleet.pins.keys() == {"s1"}
 
     asyncio.run(main())
@@ -160,5 +154,81 @@ def test_an_order_that_no_station_would_take_is_not_given(tmp_path):
             await commander._order(plan, [Desired(station="s0", generation=1_000_001, slots=slots)])
         await commander.leave()
         assert said.keys() >= {topic for topic in one.broker.retained if "/stations/" in topic}
+
+    asyncio.run(main())
+
+
+def journal_of(folder):
+    return [entry.plan.revision for entry in Diary(folder).left]
+
+
+def test_the_journal_is_cut_and_no_order_is_in_it_alone(tmp_path, monkeypatch):
+    """Where the audit log takes nothing it grows; who comes next notes what is in it, and cuts it."""
+
+    async def main():
+        one = session(tmp_path)
+        await one._received(report("s0"))
+        one.log.is_full, commander = True, Commander(one)
+        plan = await commander.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
+        await commander._order(plan, [ordered(plan, one.fleet.members["s0"], 1_000_001)])
+        for _ in range(5):
+            plan = await commander._taken(plan, plan.with_(good=plan.good + 1))
+        assert journal_of(tmp_path) == [0, 0, 1, 2, 3, 4, 5]
+        await commander.leave()
+        assert len(journal_of(tmp_path)) == 7
+        after = session(tmp_path)
+        again = Commander(after)
+        await again.take_term(again.open_plan())
+        assert [what for _, what, words in after.log.changes if words == "ordered, as the journal says"] == [
+            "station s0"
+        ]
+        assert journal_of(tmp_path) == [0]
+        monkeypatch.setattr("station.fleet.diary.MOST_BYTES", 1500)
+        plan = again.open_plan().with_(state=RolloutState.PAUSED, term=2)
+        for _ in range(20):
+            plan = await again._taken(plan, plan.with_(good=plan.good + 1))
+            if again.diary.is_long:
+                await again._tidy()
+        assert journal_of(tmp_path)[-1] == 21 and len(journal_of(tmp_path)) < 6
+        await again.leave()
+        assert journal_of(tmp_path) == [21]
+
+    asyncio.run(main())
+
+
+def test_a_line_that_a_power_cut_has_cut_spoils_none_behind_it(tmp_path):
+    async def main():
+        first = Commander(session(tmp_path))
+        await first.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
+        await first.leave()
+        with (tmp_path / "rollouts.journal").open("ab") as file:
+            file.write(b'00112233 152 {"pl')
+        one = session(tmp_path)
+        one.log.is_full = True
+        await Commander(one).take_term(Commander(one).open_plan())
+        assert [entry.plan.term for entry in Diary(tmp_path).left] == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_stations_go_back_though_broker_and_commander_have_lost_the_orders(tmp_path):
+    """By what they report; how many are not known any more is told, and can be said again."""
+
+    async def main():
+        one = session(tmp_path)
+        slot = {"sha256": sha_of("new"), "wanted": sha_of("new"), "serial": 1, "before": OLD, "stage": "committed"}
+        await one._received(report("s0", generation=1_000_001, rollout="r", slots={"policy": slot}))
+        commander = Commander(one)
+        plan = await commander.take_term(Plan(id="r", term=1, ordered=3, slots={"policy": wanted("new")}))
+        aborted = await commander.obey(plan, Word(rollout="r", number=1, word="abort", back=True, who="anna"))
+        assert aborted.why.startswith("by anna; 1 go back, and 2 that were ordered are not known any more")
+        order = one.fleet.members["s0"].desired.slots["policy"]
+        assert (order.sha256, order.before, order.back) == (OLD, sha_of("new"), True)
+        assert commander.open_plan() is None
+        await one._received(report("s1", generation=1_000_002, rollout="r", slots={"policy": slot}))
+        again = commander.open_plan(to_take_back=True)
+        aborted = await commander.obey(again, Word(rollout="r", number=2, word="abort", back=True, who="anna"))
+        assert aborted.why.startswith("by anna; 1 go back, and 1 that were")
+        await commander.leave()
 
     asyncio.run(main())

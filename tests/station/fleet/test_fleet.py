@@ -6,28 +6,17 @@ import pytest
 
 from plc_bindings.mqtt.broker import Broker, BrokerOptions, Message
 from station.errors import RolloutError
-from station.fleet.commander import Commander, CommandOptions, Session, begun, command, gone_on, say
+from station.fleet.commander import Commander, begun, command, gone_on
 from station.fleet.documents import Stage, Topics
 from station.fleet.rollout import Plan, RolloutState
+from station.fleet.session import CommandOptions, Session
+from station.fleet.words import forget, say
 from tests.peers.mosquitto import Mosquitto
 from tests.station.fleet.simulated import SimStation, alive
-from tests.station.fleet.world import COMMANDER, OTHER, order, sha_of, wanted
+from tests.station.fleet.world import COMMANDER, OTHER, Log, order, sha_of, wanted
 
 pytestmark = pytest.mark.peer("mosquitto")
 TOPICS = Topics()
-
-
-class Log:
-    """An audit log of a test."""
-
-    def __init__(self):
-        self.refused, self.changes = [], []
-
-    def record(self, who, what, outcome):
-        self.refused.append((who, what, outcome))
-
-    def record_change(self, who, what, outcome, **more):
-        self.changes.append((who, what, outcome))
 
 
 def options(mosquitto, folder, who="anna", key=COMMANDER):
@@ -214,5 +203,24 @@ def test_a_broker_that_forgets_is_told_all_orders_again(mosquitto, tmp_path):
             for task in (running, reading):
                 task.cancel()
             await asyncio.gather(running, reading, return_exceptions=True)
+
+    run(main())
+
+
+def test_a_station_that_is_gone_is_forgotten_and_one_that_is_there_is_not(mosquitto, tmp_path):
+    async def main():
+        there, gone = stations(mosquitto, 2)
+        log = Log()
+        async with alive([there]):
+            async with alive([gone]):
+                await asyncio.sleep(0.6)
+                await command(options(mosquitto, tmp_path), log, begun(plan(waves=("all",))))
+            with pytest.raises(RolloutError, match="s0 is there, and would report again"):
+                await forget(options(mosquitto, tmp_path), log, "s0")
+            assert await forget(options(mosquitto, tmp_path), log, "s1")
+            assert not await forget(options(mosquitto, tmp_path), log, "s1")
+            async with Session(options(mosquitto, tmp_path), log) as session:
+                assert session.fleet.members.keys() == {"s0"} == session.fleet.pins.keys()
+        assert [what for _, what, words in log.changes if words.startswith("forgotten")] == ["station s1"] * 2
 
     run(main())

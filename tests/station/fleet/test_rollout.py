@@ -12,6 +12,7 @@ from station.fleet.rollout import (
     Standing,
     Timers,
     advance,
+    is_reached,
     ordered,
     size_of,
     standing,
@@ -226,10 +227,10 @@ def test_other_slots_stay_wanted_and_back_is_what_ran_before():
     order = ordered(plan(), one, 7)
     assert (set(order.slots), order.slots["policy"].before) == ({"arm", "policy"}, OLD)
     one.desired = order
-    back = taken_back(plan(), one, 8)
+    back = taken_back(plan(), one)
     assert back.slots["policy"].before == plan().slots["policy"].sha256
     assert (back.slots["policy"].sha256, back.slots["policy"].back, back.slots["arm"]) == (OLD, True, wanted("arm"))
-    assert taken_back(plan(id="other"), one, 8) is None
+    assert taken_back(plan(id="other"), one) is None
 
 
 @pytest.mark.parametrize(
@@ -251,3 +252,21 @@ def test_who_was_not_ordered_and_says_so_is_no_canary(before):
         slots={"policy": Slot(sha256=NEW.sha256, wanted=NEW.sha256, serial=5, stage=Stage.COMMITTED)},
     )
     assert standing(plan(), Member("liar", True, liar, before))[0] == Standing.TODO
+
+
+def test_what_ran_before_is_taken_from_the_report_where_the_order_is_lost():
+    one = member("s1", slots=("policy", "arm"))
+    one.desired = ordered(plan(), one, 7)
+    slot = Slot(sha256=NEW.sha256, stage=Stage.COMMITTED, wanted=NEW.sha256, serial=5, before=OLD)
+    said = {"generation": 7, "rollout": plan().id, "slots": {"policy": slot}}
+    one.reported = one.reported.model_copy(update=said)
+    known = taken_back(plan(), one)
+    for lost in (None, Desired(station="s1", generation=3, rollout="r0", slots={})):
+        one.desired = lost
+        assert taken_back(plan(), one) == known and is_reached(plan(), one)
+    back = known.numbered(8)
+    one.desired = back
+    assert taken_back(plan(), one) is None and is_reached(plan(), one)
+    one.desired = None
+    one.reported = one.reported.model_copy(update={"slots": {"policy": slot.model_copy(update={"before": ""})}})
+    assert taken_back(plan(), one) is None

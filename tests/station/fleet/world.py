@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rt_engine.change import ChangeState
 from station.fleet.agent import Agent, Self
 from station.fleet.documents import Desired, Health, Topics, Wanted
-from station.fleet.events import Apply, Fetch, Keep, Memory, Note, Publish, SlotSeen
+from station.fleet.events import After, Apply, Fetch, Keep, Memory, Note, Publish, SlotSeen
 from station.fleet.sealed import public_of
 
 COMMANDER = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"commander").digest())
@@ -36,6 +36,22 @@ def order(station, generation, slots, key=COMMANDER, of=None):
 
 def own_key(name):
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"own {name}".encode()).digest())
+
+
+class Log:
+    """An audit log of a test. `is_full`: its disk takes nothing."""
+
+    def __init__(self):
+        self.refused, self.changes, self.is_full = [], [], False
+
+    def record(self, who, what, outcome):
+        self.refused.append((who, what, outcome))
+
+    def record_change(self, who, what, outcome, **more):
+        self.changes.append((who, what, outcome))
+
+    def settled(self):
+        return not self.is_full
 
 
 @dataclass
@@ -98,6 +114,7 @@ class Box:
         self.now, self.moment, self.dies_at = 0.0, 0, -1
         self.published, self.notes, self.fetches = [], [], 0
         self.fetch_fails, self.disk_fails, self.health = "", "", Health()
+        self.plant_fails, self.plant_after = "", After.AGAIN
         self.boot()
 
     def boot(self):
@@ -135,9 +152,9 @@ class Box:
                 self._moment()
                 return self.agent.fetched(want.sha256, self.fetch_fails)
             case Apply(slot, want):
-                why = self.plant.apply(slot, want.sha256)
+                why = self.plant_fails or self.plant.apply(slot, want.sha256)
                 self._moment()
-                return self.agent.applied(slot, want, why)
+                return self.agent.applied(slot, want, why, self.plant_after)
             case Note():
                 self.notes.append(out)
         return []

@@ -1,13 +1,19 @@
 """What a station file may say of its fleet; and what its agent asks of the station."""
 
+import errno
+import os
+
 import pytest
 
 from plc_bindings.status import CallStatus
 from rt_engine.change import ChangeState
-from station.fleet.agent import FAILED, STAGES
+from station.errors import StationFileError
+from station.file.reading import read_station
 from station.fleet.documents import Wanted
+from station.fleet.events import After
 from station.fleet.plant import StationPlant
-from tests.station.stations import problems_of_server
+from station.fleet.progress import FAILED, STAGES
+from tests.station.stations import AXIS, SIM, problems_of_server, station_text, write_station
 
 KEY = "ed25519:Bx9OmGeEYp7tPl8yvL0U87czMFi+lBMJM7YlhnxSKqg="
 GOOD = f'broker = "broker.example"\nkeys = ["{KEY}"]\nsources = ["https://models.example/plant"]\n'
@@ -41,6 +47,26 @@ def test_what_is_wrong_is_said_with_its_key(tmp_path, keys, key, words):
     assert any(found == key and words in message for found, message in problems(tmp_path, keys))
 
 
+def test_names_that_no_report_can_carry_are_refused(tmp_path):
+    table = read_station(
+        write_station(tmp_path, station_text("press", SIM, AXIS, f'[servers.fleet]\ntype = "fleet"\n{GOOD}\n'))
+    )
+    server = table.config.servers["fleet"]
+    long = "x" * 101
+    assert not list(server.name_findings("fleet", "p" * 100, [f"m{n}" for n in range(64)]))
+    found = [
+        (one.path, one.message) for one in server.name_findings("fleet", long, [long, *(f"m{n}" for n in range(64))])
+    ]
+    assert [path for path, _ in found] == [("station", "name"), ("models", long), ("servers", "fleet")]
+    assert "has 101 letters; a fleet knows names of up to 100 letters" in found[0][1]
+    assert "there are 65 models" in found[2][1]
+    text = station_text("press", SIM, AXIS, f'[servers.fleet]\ntype = "fleet"\n{GOOD}\n').replace(
+        '"press"', f'"{long}"'
+    )
+    with pytest.raises(StationFileError, match="101 letters"):
+        read_station(write_station(tmp_path, text))
+
+
 # --- the station --------------------------------------------------------------------------------------------------------
 
 
@@ -69,30 +95,32 @@ class Uploads:
         self.calls.append("abort")
 
 
+NO_ROOM = os.strerror(errno.ENOSPC)
 WANTED = Wanted(sha256="a" * 64, size=9, signature="11" * 72, sources=())
 
 
 def test_a_version_comes_in_as_an_upload_does():
     uploads = Uploads()
-    assert StationPlant(None, uploads).apply("policy", WANTED, bytes(3 << 20), "order 7") == ("", False)
+    assert StationPlant(None, uploads).apply("policy", WANTED, bytes(3 << 20), "order 7")[0] == ""
     assert uploads.calls[:2] == ["order 7", ("policy", 3 << 20, 72)]
     assert [offset for offset, _ in uploads.calls[2:]] == [0, 1 << 20, 2 << 20]
 
 
 @pytest.mark.parametrize(
-    ("uploads", "words", "is_final"),
+    ("uploads", "words", "after"),
     [
-        (None, "remote_update = true", True),
-        (Uploads(begin=CallStatus.NOT_ALLOWED), "remote_update = true", True),
-        (Uploads(begin=CallStatus.BUSY), "another client", False),
-        (Uploads(activate=(CallStatus.BAD_SIGNATURE, 0, "no key")), "no key", True),
-        (Uploads(activate=(CallStatus.REFUSED, 0, "the gate says no")), "the gate says no", False),
+        (None, "remote_update = true", After.NEVER),
+        (Uploads(begin=CallStatus.NOT_ALLOWED), "remote_update = true", After.NEVER),
+        (Uploads(begin=CallStatus.BUSY), "another client", After.AGAIN),
+        (Uploads(activate=(CallStatus.BAD_SIGNATURE, 0, "no key")), "no key", After.NEVER),
+        (Uploads(activate=(CallStatus.REFUSED, 0, "the gate says no")), "the gate says no", After.AGAIN),
+        (Uploads(activate=(CallStatus.REFUSED, 0, f"store: {NO_ROOM}")), NO_ROOM, After.FREE),
     ],
 )
-def test_a_refusal_says_why_and_whether_to_try_again(uploads, words, is_final):
-    why, final = StationPlant(None, uploads).apply("policy", WANTED, b"123", "order 7")
+def test_a_refusal_says_why_and_whether_to_try_again(uploads, words, after):
+    why, follows = StationPlant(None, uploads).apply("policy", WANTED, b"123", "order 7")
     assert words in why
-    assert final == is_final
+    assert follows == after
 
 
 def test_the_states_of_a_change_have_a_stage():
@@ -122,5 +150,5 @@ def test_only_the_version_that_the_order_takes_back_is_taken_back(runs, commands
     """Not what a person has put there since."""
     page = Page(runs, "a" * 64)
     back = WANTED.model_copy(update={"sha256": "a" * 64, "back": True, "before": "b" * 64})
-    assert StationPlant(page, None).back("policy", back, "order 7") == (words, bool(words))
+    assert StationPlant(page, None).back("policy", back, "order 7") == (words, After.NEVER if words else After.AGAIN)
     assert page.commands == commands
