@@ -86,6 +86,9 @@ def proxy_process(port, pipe):
 
 def stations_process(first, count, port, pipe):
     async def main():
+        asyncio.get_running_loop().set_exception_handler(
+            lambda *_: None
+        )  # killed while they connect: libraries complain
         dice = random.Random(first)
         all_of_them = [
             SimStation(
@@ -200,6 +203,28 @@ def totals(now):
     return {key: sum(one[key] for one in now) for key in keys}
 
 
+def times(one, version):
+    """How often a station has committed a version."""
+    return one["commits"].count(sha_of(version))
+
+
+def report(now, seconds, up, down, cut):
+    """What came out, a line each."""
+    found = totals(now)
+    lines = {"stations": f"{len(now):,}", "seconds": f"{seconds:.0f}", "load": f"{os.getloadavg()[0]:.1f}"}
+    for version in ("one", "two"):
+        often = [times(one, version) for one in now]
+        counts = f"{often.count(1):,} / {sum(n > 1 for n in often):,} / {often.count(0):,}"
+        lines[f"version {version} committed once / more often / never"] = counts
+    lines["stations killed"] = f"{found['kills']:,}"
+    lines["connections, of them cut by the proxy"] = f"{found['connects']:,}, {cut:,}"
+    lines["messages of stations, their payload"] = f"{found['sent']:,}, {found['sent_bytes']:,} bytes"
+    lines["messages to stations"] = f"{found['received']:,}"
+    lines["writes to disks"] = f"{found['writes']:,}"
+    lines["bytes over the wire up, down"] = f"{up:,}, {down:,}"
+    return lines
+
+
 def main(count=1000, processes=2):
     with tempfile.TemporaryDirectory() as folder:
         run = Run(count, processes, folder)
@@ -224,16 +249,16 @@ def main(count=1000, processes=2):
         now = run.until(lambda now: twos(now) == count, 900)
         third.join(300)
         run.say(f"all {count} have version two")
-        once = sum(one["commits"] == [sha_of("one"), sha_of("two")] for one in now)
         run._proxy.send("end")
         up, down, cut = run._proxy.recv()
-        run.say(f"each version committed once by {once} of {count}")
-        run.say(f"{totals(run.facts())}")
-        run.say(f"over the wire {up:,} bytes up, {down:,} down; {cut} connections cut; load {os.getloadavg()[0]:.1f}")
+        now = run.facts()
+        for words, figure in report(now, time.monotonic() - run.begun, up, down, cut).items():
+            print(f"| {words} | {figure} |")
+        once = sum(times(one, version) == 1 for one in now for version in ("one", "two"))
         for pipe in run._pipes:
             pipe.send("end")
         run.broker.stop()
-        if once != count:
+        if once != 2 * count:
             raise SystemExit("not each of them")
 
 
