@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +18,7 @@ from station.fleet.documents import Health, Wanted
 from station.fleet.driver import FleetAgent, FleetOptions, FolderDisk, Sources, own_key
 from station.fleet.events import Memory
 from station.fleet.rollout import Plan, ordered
-from station.fleet.web import ArtifactError
+from station.fleet.web import ArtifactError, Web
 from tests.station.fleet.test_artifacts import MODEL_BYTES, SHA
 from tests.station.fleet.test_commander import report, session
 from tests.station.fleet.world import wanted
@@ -98,11 +97,10 @@ def test_an_agents_key_and_memory_are_whole_or_not_there(tmp_path):
     assert all("No space left on device" in words for words in refused)
 
 
-class Served:
+class Served(Web):
     """A server that gives the file in pieces, or what is left of it."""
 
-    @asynccontextmanager
-    async def get(self, url, headers):
+    async def _asked(self, url, headers):
         begin = int(headers["Range"][6:-1]) if "Range" in headers else 0
 
         async def chunks(size):
@@ -111,7 +109,7 @@ class Served:
 
         said = {"Content-Range": f"bytes {begin}-"} if begin else {}
         content = SimpleNamespace(iter_chunked=chunks)
-        yield SimpleNamespace(status=206 if begin else 200, headers=said, content=content)
+        return SimpleNamespace(status=206 if begin else 200, headers=said, content=content, close=lambda: None)
 
 
 def test_a_file_is_whole_or_gone_on_with_and_the_folder_is_blamed(tmp_path):
