@@ -36,6 +36,14 @@ COMPUTING = (
         "tests/plc_bindings/security/",
         "tests/fieldbus/ethercat/drives/",
     ),
+    *("tests/fieldbus/opcua/", "tests/plc_bindings/http/", "tests/plc_bindings/mqtt/", "tests/plc_bindings/opcua/"),
+    *(
+        "tests/packaging/",
+        "tests/station/fleet/",
+        "tests/station/page/",
+        "tests/station/servers/",
+        "tests/station/wiring/",
+    ),
     *(
         "tests/station/file/",
         "tests/station/links/",
@@ -45,7 +53,7 @@ COMPUTING = (
     ),
     *(f"{folder}test_{name}" for folder, names in _SOME.items() for name in names.split()),
 )
-"""Tests that need nothing of the machine but a processor."""
+"""Tests that need nothing of the machine but a processor; or clients and servers that wait for each other as long as it takes."""
 WIDTH = shutil.get_terminal_size().columns
 
 # A terminal so wide that no message is wrapped, without colours, in English; what starts a test run may say otherwise.
