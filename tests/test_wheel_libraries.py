@@ -186,6 +186,17 @@ def test_commands_say_what_came_with_the_package(run):
     assert needed in run("rt-engine", "kernels", "--native", code=6)
 
 
+def test_c_projects_have_the_kernels_of_the_wheel(run, tmp_path):
+    """Without a level that which runs here; another is refused in one sentence, which says what there is."""
+    model = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
+    for options in ((), ("--model", model)):
+        assert f"{LEVEL}: " in run("rt-engine", "export", "c", "-o", "c", *options)
+        assert (tmp_path / "c" / "kernels" / f"{LEVEL}.a").stat().st_size > 10_000
+    said = run("rt-engine", "export", "c", "-o", "no", "--level", "armv7", "--model", model, code=6)
+    assert f"are for {LEVEL}, not for armv7) has to be compiled, and this installation has no compiler" in said
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_users_own_step_needs_the_compiler(run, tmp_path):
     """Said by `check`, before anything starts."""
     write_station(tmp_path)
