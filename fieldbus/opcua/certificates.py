@@ -180,6 +180,14 @@ class Certificates:
             self._check_revoked(issuer, peer)
         return issuer
 
+    def overdue(self, now: datetime | None = None) -> tuple[tuple[Path, datetime], ...]:
+        """Lists of revoked certificates that were to be renewed before now, and by when. What they name stays revoked; whom they do
+        not name is let in all the same: a plant does not stand still because nobody brought the new one."""
+        today = now or datetime.now(UTC)
+        found = ((path, _parsed_list(_read(path))) for path in self._files(TRUSTED, (".crl",)))
+        untils = ((path, listed.next_update_utc) for path, listed in found if listed is not None)
+        return tuple((path, until) for path, until in untils if until is not None and until < today)
+
     def _check_revoked(self, issuer: x509.Certificate, peer: Known) -> None:
         for path in self._files(TRUSTED, (".crl",)):
             listed = _parsed_list(_read(path))

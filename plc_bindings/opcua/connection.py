@@ -21,13 +21,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from asyncua import ua
-from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer, ServiceError
 from asyncua.server.internal_session import SessionState
 from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
 
 from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from plc_bindings.net.connection import keep_alive
+from plc_bindings.net.fetching import Fetching, send_small
+from plc_bindings.opcua.channel import Sizes
 from plc_bindings.opcua.policy import Policy
 from plc_bindings.opcua.processor import Processor
 from plc_bindings.opcua.words import status
@@ -43,7 +44,8 @@ FETCH_S: Final = 10.0
 """Answers that are not fetched for so long end a connection."""
 MOST_FRAMES: Final = 16
 """That wait for their turn; then nothing more is read from the socket."""
-HIGH_WATER: Final = 1 << 20
+HIGH_WATER: Final = 1 << 18
+"""Bytes of answers that wait; then no request is looked at."""
 HANDSHAKES_PER_S: Final = 20.0
 HANDSHAKES: Final = 40.0
 """So many at once, and then so many a second, from all: each costs milliseconds of RSA. One address gets half and a quarter of it."""
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._room = asyncio.Event()
         self._room.set()
         self._stuck_since = math.inf
+        self._fetching: Fetching | None = None
         self._begun = time.monotonic()
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
@@ -107,9 +110,11 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         keep_alive(transport.get_extra_info("socket"), KEEP_ALIVE)
+        send_small(transport.get_extra_info("socket"))
+        self._fetching = Fetching(transport, self._begun)
         transport.set_write_buffer_limits(HIGH_WATER)
         most = self._engine.options.limits.message_bytes
-        limits = TransportLimits(CHUNK_BYTES, CHUNK_BYTES, -(-most // (CHUNK_BYTES // 2)), most)
+        limits = Sizes(CHUNK_BYTES, CHUNK_BYTES, -(-most // (CHUNK_BYTES // 2)), most)
         self.processor = Processor(self._engine, transport, limits, address)
         self.processor.set_policies([Policy(one, self._engine.believes, address) for one in self._engine.policies])
         self._all.add(self)
@@ -214,13 +219,13 @@ class Connection(asyncio.Protocol):
     def look(self, now: float) -> None:
         """End it if it stands still, or its keys are old."""
         processor = self.processor
-        assert processor is not None and self._client is not None
+        assert processor is not None and self._client is not None and self._fetching is not None
         session = processor.session
         active = session is not None and session.state == SessionState.Activated
         if active:
             self._begun = now
         why = ""
-        if now - self._stuck_since > FETCH_S:
+        if max(now - self._stuck_since, self._fetching.stands_s(now)) > FETCH_S:
             why = "disconnected: answers are not fetched"
         elif now - self._begun > HELLO_S:
             why = "disconnected: no session"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +14,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.address_space import AttributeService, MethodService, NodeManagementService
 from asyncua.server.internal_server import InternalServer
 
+from fieldbus.opcua.certificates import der_of
 from plc_bindings.calls.pace import Paces
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.data.models import Models
@@ -72,10 +74,11 @@ class Engine(InternalServer):
         self.max_keep_alive_count = KEEP_ALIVE_COUNT
         self.disabled_clock = True
         self.match_discovery_source_ip = True
-        self.users = Users(options, None, self.audit)
+        self.users = Users(options, b"", None, self.audit, self.apart)
         self.policies: list[Any] = []
         self.believes: Believes = lambda der, uri, address: "BadSecurityChecksFailed"
         self._paces, self._pool = Paces(), ThreadPoolExecutor(WORKERS, "opcua-call")
+        self._rsa = ThreadPoolExecutor(1, "opcua-rsa")
 
     def _inner(self) -> Any:
         from asyncua.crypto.permission_rules import User, UserRole
@@ -87,7 +90,7 @@ class Engine(InternalServer):
         """Fill the address space, and say at which endpoints there is what. Takes seconds of the processor."""
         options = self.options
         self.certificate, self.private_key = certificate, key
-        self.users = Users(options, key, self.audit)
+        self.users = Users(options, b"" if certificate is None else der_of(certificate), key, self.audit, self.apart)
         server = Server(iserver=self)
         server.name, server.manufacturer_name = f"rt-engine {options.station}", "rt-engine"
         server.product_uri, server.application_type = PRODUCT, ua.ApplicationType.Server
@@ -131,6 +134,11 @@ class Engine(InternalServer):
             await session.close_session()
         await self.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._rsa.shutdown(wait=False, cancel_futures=True)
+
+    async def apart(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do what costs milliseconds (RSA, files of certificates) in one thread beside ours, which answers others meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._rsa, work, *given)
 
     # --- what asyncua asks --------------------------------------------------------------------------------------------
 
@@ -169,5 +177,9 @@ def _policies(options: OpcUaOptions) -> list[ua.SecurityPolicyType]:
 
 
 def _tokens(options: OpcUaOptions) -> list[type]:
-    anonymous = [ua.AnonymousIdentityToken] if options.anonymous else []
-    return [*anonymous, *([ua.UserNameIdentityToken] if options.tokens else [])]
+    kinds = {
+        ua.AnonymousIdentityToken: options.anonymous,
+        ua.X509IdentityToken: options.user_certificates is not None,
+        ua.UserNameIdentityToken: bool(options.tokens),
+    }
+    return [kind for kind, is_taken in kinds.items() if is_taken]

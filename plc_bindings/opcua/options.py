@@ -50,6 +50,7 @@ class OpcUaOptions:
         tokens: user -> hash of his password.
         roles: user -> what he may; left out: observe.
         anonymous: may clients without a name look?
+        user_certificates: the folder with certificates of users, as `certificates` is one of applications; None: there are none.
         methods: patterns of those that clients may call.
         avoid: processors that belong to tasks.
     """
@@ -64,6 +65,7 @@ class OpcUaOptions:
     tokens: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     anonymous: bool = False
+    user_certificates: Path | None = None
     methods: tuple[str, ...] = ()
     identification: Mapping[str, str | int] = field(default_factory=dict)
     limits: OpcUaLimits = field(default_factory=OpcUaLimits)

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Final
 
 from fieldbus.errors import ConfigurationError, UntrustedError
@@ -60,6 +61,8 @@ class OpcUaServer(Apart):
         self._own: Own | None = None
         self._servers: asyncio.AbstractEventLoop | None = None
         self._connections: set[Connection] = set()
+        self._told_of: set[Path] = set()
+        """Lists of revoked certificates that are too old."""
         self._answered = 0
         silence()
 
@@ -132,15 +135,23 @@ class OpcUaServer(Apart):
         await engine.open(self._own.certificate if self._own is not None else None, key, self._believes, url)
 
     def _believes(self, der: bytes, uri: str | None, address: str) -> str:
-        """Why a client's certificate is not good; the status' name, after a line in the audit log."""
+        """Why a client's certificate is not good; the status' name, after a line in the audit log. Any thread."""
         if self._folder is None:
             return ""
         try:
             self._folder.check(der, uri)
         except UntrustedError as error:
-            self.access.audit(address, "certificate", f"refused: {error}")
+            self._tell(address, f"refused: {error}")
             return error.status
+        for path, until in self._folder.overdue():
+            if path not in self._told_of:
+                self._told_of.add(path)
+                self._tell(path.name, f"was to be renewed by {until:%Y-%m-%d}: who was revoked later is let in")
         return ""
+
+    def _tell(self, who: str, outcome: str) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.access.audit, who, "certificate", outcome)
 
     async def _look(self) -> None:
         while True:

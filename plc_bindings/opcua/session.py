@@ -72,23 +72,19 @@ class Session(InternalSession):
         result.MaxRequestMessageSize = self.engine.options.limits.message_bytes
         return result
 
-    def activate_session(
-        self, params: ua.ActivateSessionParameters, peer_certificate: bytes | None
-    ) -> ua.ActivateSessionResult:
-        """Say who it is; raises `ServiceError`."""
-        if self.state == SessionState.Closed:
-            raise ServiceError(_S.BadSessionIdInvalid)
-        user = self.engine.users.of(
-            self.address, self.nonce or b"", self.channel.keeps_secrets, params.UserIdentityToken
-        )
+    def activate(self, user: tuple[str, Role], channel: Any) -> ua.ActivateSessionResult:
+        """This user goes on with it, in this channel: both are proven."""
         if user != (self.user_name, self.role):
             self._end_calls()  # a file that another user sends, and states of models, are not the new one's
         self.user_name, self.role = user
         self.user = User(UserRole.User, self.user_name)
+        self.channel, self.address = channel, channel.name
         writable = self.engine.writable if self.role >= Role.OPERATOR else self.engine.nothing_writable
         self._writing = Writing(self.engine.reading.database, writable, self._refused, self.who)
+        for one in self.engine.subscriptions.of(self.session_id).values():
+            one.pub_result_callback = channel.forward_publish_response
+            one.pub_request_callback = channel.get_publish_request
         result = ua.ActivateSessionResult()
-        result.Results = [ua.StatusCode() for _ in params.ClientSoftwareCertificates or ()]
         self.nonce = result.ServerNonce = create_nonce(NONCE_BYTES)
         self.state = SessionState.Activated
         self.touch()

@@ -382,3 +382,35 @@ def test_a_filter_that_fits_no_value_is_refused_alone(served):
         "BadDeadbandFilterInvalid",
         "Good",
     ]
+
+
+def test_who_does_not_fetch_his_answers_fills_a_bounded_place_and_is_disconnected(served, monkeypatch):
+    """Over real TCP, whose system would take megabytes: 300 answers of 57 KB are asked for, and none is read."""
+    plant, server, folder = served
+    monkeypatch.setattr("plc_bindings.opcua.connection.FETCH_S", 1.0)
+    curves = [ua.ReadValueId(ua.NodeId("Tags.Curve", 2), ua.AttributeIds.Value)] * 1000
+    before = set(server._connections)
+
+    async def work():
+        async with connected(server, "otto", folder) as client:
+            (mine,) = set(server._connections) - before
+            client.uaclient.protocol.transport.pause_reading()
+            pending = [
+                asyncio.ensure_future(client.uaclient.read(ua.ReadParameters(NodesToRead=curves))) for _ in range(300)
+            ]
+            most, end = 0, time.monotonic() + 20.0
+            while mine in server._connections and time.monotonic() < end:
+                most = max(most, mine._fetching.waiting)
+                await asyncio.sleep(0.05)
+            gone = mine not in server._connections
+            for one in pending:
+                one.cancel()
+            client.uaclient.protocol.transport.abort()
+            client.uaclient.protocol.disconnect_socket()
+            return gone, most
+
+    plant.audit.clear()
+    gone, most = run(work())
+    assert gone and most < 1 << 20, most
+    assert "disconnected: answers are not fetched" in [outcome for *_, outcome in plant.audit]
+    assert asked(served, lambda client, plant: node(client, "Tags.Word").read_value()) == 42
