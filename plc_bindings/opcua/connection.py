@@ -211,8 +211,12 @@ class Connection(asyncio.Protocol):
         self._transport.close()
         if self.processor is not None:
             self.processor._publish_requests.clear()
+            session = self.processor.session
+            was_there = session is not None and session.is_activated()
             with suppress(Exception):
                 await self.processor.close()
+            was_aborted = was_there and session is not None and not session.is_activated()
+            self._engine.diagnostics.counts.SessionAbortCount += was_aborted
 
     # --- from outside -------------------------------------------------------------------------------------------------
 

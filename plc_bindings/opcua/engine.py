@@ -19,6 +19,7 @@ from plc_bindings.calls.pace import Paces
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.data.models import Models
 from plc_bindings.opcua.build import enumeration_of
+from plc_bindings.opcua.diagnostics import Diagnostics
 from plc_bindings.opcua.files import Transfers
 from plc_bindings.opcua.host import Speaker
 from plc_bindings.opcua.methods import Calls
@@ -74,6 +75,7 @@ class Engine(InternalServer):
         self.max_keep_alive_count = KEEP_ALIVE_COUNT
         self.disabled_clock = True
         self.match_discovery_source_ip = True
+        self.diagnostics = Diagnostics(self)
         self.users = Users(options, b"", None, self.audit, self.apart)
         self.policies: list[Any] = []
         self.believes: Believes = lambda der, uri, address: "BadSecurityChecksFailed"
@@ -104,6 +106,7 @@ class Engine(InternalServer):
         self.space.hang_in()
         await self._say_limits()
         await server._setup_server_nodes()
+        await self.diagnostics.open()
         self.believes = believes
         self.policies = list(server._policies)
         await self.start()
@@ -119,13 +122,9 @@ class Engine(InternalServer):
         await items.write_value(ua.Variant(self.options.limits.items, ua.VariantType.UInt32))
 
     async def tick(self) -> None:
-        """Keep the standard's clock."""
+        """Keep the standard's clock and counts."""
         while True:
-            status = await self.server_status_node.read_value()
-            now = datetime.now(UTC)
-            status.CurrentTime = now
-            await self.server_status_node.write_value(status)
-            await self.current_time_node.write_value(now)
+            await self.diagnostics.tick()
             await asyncio.sleep(CLOCK_S)
 
     async def close(self) -> None:
@@ -150,8 +149,10 @@ class Engine(InternalServer):
     def create_session(self, name: Any, user: Any = None, external: bool = False) -> Session:
         """Another; raises `ServiceError` where there are enough."""
         if external and self.sessions >= self.options.limits.sessions:
+            self.diagnostics.counts.RejectedSessionCount += 1
             self.audit(str(name), "create session", "refused: too many sessions")
             raise ServiceError(_S.BadTooManySessions)
+        self.diagnostics.counts.CumulatedSessionCount += external
         return Session(self, str(name), external)
 
     def known(self, token: ua.NodeId) -> Session | None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from plc_bindings.data.database import Writable
 from plc_bindings.data.models import Models
+from plc_bindings.opcua.diagnostics import Diagnostics
 from plc_bindings.opcua.files import Transfers
 from plc_bindings.opcua.monitoring import Subscriptions
 from plc_bindings.opcua.options import OpcUaOptions, Role
@@ -41,6 +42,7 @@ class Host(Protocol):
     view: View
     subscriptions: Subscriptions
     users: Users
+    diagnostics: Diagnostics
 
     def calls(self, speaker: Speaker) -> Any:
         """What a session calls with."""

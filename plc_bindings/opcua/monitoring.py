@@ -24,6 +24,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded: that of `ua` is made of it
 
 from plc_bindings.opcua.codec import Codec
+from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.reading import Reading, Seen
 from plc_bindings.opcua.space import Space
 from plc_bindings.opcua.tree import Node, Place
@@ -36,8 +37,8 @@ _DATA_CHANGE: Final = standard(ua.ObjectIds.DataChangeNotification_Encoding_Defa
 LEAST_INTERVAL_MS: Final = 20.0
 MOST_INTERVAL_MS: Final = 3_600_000.0
 LEAST_LIFETIME_COUNT: Final = 3
-AT_ONCE: Final = 100
-"""Monitored items that are made without a turn for others."""
+AT_ONCE: Final = 200
+"""Monitored items that are made, or looked at, without a turn for others."""
 
 
 @dataclass(slots=True)
@@ -80,6 +81,17 @@ class Items(MonitoredItemService):
         super().__init__(subscription, space)
         self._space, self._subscription = space, subscription
         self.watched: dict[int, Watched] = {}
+        self._areas: dict[int, dict[int, Watched]] | None = None
+
+    def by_area(self) -> dict[int, dict[int, Watched]]:
+        """What reports, in the areas that are to be looked at."""
+        if self._areas is None:
+            self._areas = {}
+            for mid, one in self.watched.items():
+                if one.mode == ua.MonitoringMode.Reporting:
+                    self._areas.setdefault(one.place.area, {})[mid] = one
+            self._subscription.forget()
+        return self._areas
 
     def __len__(self) -> int:
         return len(self.watched) + len(self._monitored_items)
@@ -87,6 +99,7 @@ class Items(MonitoredItemService):
     def delete_all_monitored_items(self) -> None:
         """All of them."""
         self.watched.clear()
+        self._areas = None
         super().delete_all_monitored_items()
 
     async def create_monitored_items(
@@ -113,14 +126,17 @@ class Items(MonitoredItemService):
                 return ua.MonitoredItemCreateResult(StatusCode=status(ua.StatusCodes.BadFilterNotAllowed))
             return await super()._create_data_change_monitored_item(params)
         result, _ = self._make_monitored_item_common(params)
-        if what.IndexRange:
-            return _refused(result, ua.StatusCodes.BadIndexRangeInvalid)
+        try:
+            place = part(node.content, what.IndexRange or "")
+        except RangeError as error:
+            return _refused(result, error.code)
         asked = params.RequestedParameters
         stamps = self._subscription.stamps
-        watched = Watched(node, node.content, asked.ClientHandle, ua.MonitoringMode(params.MonitoringMode), stamps)
+        watched = Watched(node, place, asked.ClientHandle, ua.MonitoringMode(params.MonitoringMode), stamps)
         result.StatusCode = _filtered(watched, asked.Filter)
         if result.StatusCode.is_good():
             self.watched[result.MonitoredItemId] = watched
+            self._areas = None
         result.RevisedQueueSize = 1
         return result
 
@@ -133,6 +149,7 @@ class Items(MonitoredItemService):
         if watched is not None:
             result.StatusCode = _filtered(watched, asked.Filter)
             watched.handle = asked.ClientHandle
+            self._areas = None
         elif (known := self._monitored_items.get(params.MonitoredItemId)) is not None:
             known.client_handle = asked.ClientHandle
         else:
@@ -144,16 +161,14 @@ class Items(MonitoredItemService):
         if watched is None:
             return await super()._set_monitoring_mode(mode, mid)
         watched.mode, watched.status = ua.MonitoringMode(mode), -1
+        self._areas = None
         return ua.StatusCode()
 
     def _delete_monitored_items(self, mid: int) -> ua.StatusCode:
         if self.watched.pop(mid, None) is not None:
+            self._areas = None
             return ua.StatusCode()
         return super()._delete_monitored_items(mid)
-
-    def reporting(self) -> set[int]:
-        """Areas that are to be looked at."""
-        return {one.place.area for one in self.watched.values() if one.mode == ua.MonitoringMode.Reporting}
 
 
 def _refused(result: ua.MonitoredItemCreateResult, code: int) -> ua.MonitoredItemCreateResult:
@@ -198,6 +213,8 @@ class Subscription(InternalSubscription):
         super().__init__(*args, **kwargs)
         self._reading = reading
         self.stamps = (True, True)
+        self._seen: dict[int, Seen] = {}
+        """Areas as they were looked at last: of one that is the same nothing is looked at."""
         self.items = Items(self, space)
         self.monitored_item_srv = self.items
 
@@ -207,19 +224,28 @@ class Subscription(InternalSubscription):
             await self._look()
         return await super().publish_results(requestdata)
 
+    def forget(self) -> None:
+        """Look at every value again: others are watched than before."""
+        self._seen.clear()
+
     async def _look(self) -> None:
+        areas = self.items.by_area()
         try:
-            seen = await self._reading.seen(self.items.reporting())
+            seen = await self._reading.seen(areas.keys())
         except ConnectionError:  # the station ends
             return
-        for mid, watched in tuple(self.items.watched.items()):
-            if watched.mode != ua.MonitoringMode.Reporting or watched.place.area not in seen:
+        for area, of_area in seen.items():
+            if of_area.same_as(self._seen.get(area)):
                 continue
-            of_area = seen[watched.place.area]
-            if watched.differs(of_area):
-                value = self._reading.value(watched.place, of_area, watched.stamps)
-                notification: Any = _HANDLE.pack(watched.handle) + value
-                self._triggered_datachanges[mid] = [notification]
+            for number, (mid, watched) in enumerate(tuple(areas[area].items()), start=1):
+                if watched.differs(of_area):
+                    value = self._reading.value(watched.place, of_area, watched.stamps)
+                    notification: Any = _HANDLE.pack(watched.handle) + value
+                    self._triggered_datachanges[mid] = [notification]
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if self.items.by_area() is areas:
+                self._seen[area] = of_area
 
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         if not self._triggered_datachanges:
@@ -275,6 +301,7 @@ class Subscriptions(SubscriptionService):
             publishing_enabled=params.PublishingEnabled,
         )
         await made.start()
+        self._engine.diagnostics.counts.CumulatedSubscriptionCount += 1
         self.subscriptions[number] = made
         return result
 

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
@@ -14,10 +15,15 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from plc_bindings.opcua import entering
 from plc_bindings.opcua.channel import Channel
+from plc_bindings.opcua.codec import status_value
+from plc_bindings.opcua.ranges import RangeError, part
+from plc_bindings.opcua.requests import Wanted, read_request
 from plc_bindings.opcua.session import Session, stamps_of
+from plc_bindings.opcua.space import INDEX
 from plc_bindings.opcua.tree import Place
-from plc_bindings.opcua.words import status
 
+AT_ONCE: Final = 250
+"""Values that are packed without a turn for others."""
 _COUNT: Final = struct.Struct("<i")
 _S, _IDS = ua.StatusCodes, ua.ObjectIds
 _DISCOVERY: Final = frozenset(
@@ -30,12 +36,34 @@ _DISCOVERY: Final = frozenset(
 """What is answered in a channel without security."""
 
 
+_OF_SECURITY: Final = frozenset(
+    {
+        _S.BadSecurityPolicyRejected, _S.BadSecurityChecksFailed, _S.BadIdentityTokenRejected, _S.BadIdentityTokenInvalid,
+        _S.BadUserAccessDenied, _S.BadUserSignatureInvalid, _S.BadApplicationSignatureInvalid, _S.BadSessionIdInvalid,
+        _S.BadCertificateInvalid, _S.BadCertificateUntrusted, _S.BadCertificateUriInvalid, _S.BadCertificateTimeInvalid,
+    }
+)  # fmt: skip
+"""Refusals that the standard counts apart."""
+
+
 class Processor(Channel):
     """Requests of one connection."""
 
     session: Session | None  # ours
 
     async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
+        try:
+            return await self._answer(typeid, requesthdr, seqhdr, body)
+        except ServiceError as error:
+            counts = self.engine.diagnostics.counts
+            counts.RejectedRequestsCount += 1
+            counts.SecurityRejectedRequestsCount += error.code in _OF_SECURITY
+            counts.SecurityRejectedSessionCount += (
+                typeid.Identifier in _SESSIONLESS and error.code != _S.BadTooManySessions
+            )
+            raise
+
+    async def _answer(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         kind = typeid.Identifier
         if not self._connection.is_open():
             raise ServiceError(_S.BadSecureChannelClosed)
@@ -59,29 +87,37 @@ class Processor(Channel):
 
     async def _read(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
         """Values in binary as they are in their areas; all of an area, in one request, of one moment."""
-        params = struct_from_binary(ua.ReadParameters, body)
-        wanted = params.NodesToRead or []
+        wanted_stamps, wanted = read_request(body)
         assert self.session is not None
         self.session.limit(len(wanted))
-        space, reading = self.engine.space, self.engine.reading
-        places: list[Place | None] = []
-        for one in wanted:
-            node = space.ours(one.NodeId)
-            is_value = node is not None and one.AttributeId == ua.AttributeIds.Value and isinstance(node.content, Place)
-            places.append(node.content if node is not None and is_value and not one.IndexRange else None)
-        seen = await reading.seen({place.area for place in places if place is not None})
-        stamps = stamps_of(params.TimestampsToReturn)
-        parts = [
-            reading.value(place, seen[place.area], stamps) if place is not None else self._attribute(one)
-            for one, place in zip(wanted, places, strict=True)
-        ]
+        places = [self._place(one) for one in wanted]
+        reading = self.engine.reading
+        seen = await reading.seen({place.area for place in places if isinstance(place, Place)})
+        stamps, parts = stamps_of(wanted_stamps), []
+        for number, place in enumerate(places, start=1):
+            parts.append(place if isinstance(place, bytes) else reading.value(place, seen[place.area], stamps))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         self._send_list(requesthdr, seqhdr, ua.ReadResponse(), parts)
 
-    def _attribute(self, one: ua.ReadValueId) -> bytes:
+    def _place(self, one: Wanted) -> Place | bytes:
+        """Where a value lies; or, of what is no value of an area, a DataValue in binary."""
         space = self.engine.space
-        if one.IndexRange:
-            return struct_to_binary(ua.DataValue(StatusCode=status(_S.BadIndexRangeInvalid)))
-        return struct_to_binary(space.read_attribute_value(one.NodeId, one.AttributeId))
+        node = space.node(one.name) if one.namespace == INDEX and one.name else space.ours(one.node_id)
+        if one.encoding:
+            code = (
+                _S.BadDataEncodingUnsupported if one.attribute == ua.AttributeIds.Value else _S.BadDataEncodingInvalid
+            )
+            return status_value(code)
+        if node is not None and one.attribute == ua.AttributeIds.Value and isinstance(node.content, Place):
+            try:
+                return part(node.content, one.range)
+            except RangeError as error:
+                return status_value(error.code)
+        if one.range:
+            return status_value(_S.BadIndexRangeNoData)
+        value: bytes = struct_to_binary(space.read_attribute_value(one.node_id, cast(ua.AttributeIds, one.attribute)))
+        return value
 
     def _send_list(self, requesthdr: Any, seqhdr: Any, response: Any, parts: list[bytes]) -> None:
         """A response whose results are in binary already: they stand where its empty list and the diagnostics are."""

@@ -32,6 +32,12 @@ class Seen:
     source: int
     when_ns: int
 
+    def same_as(self, other: Seen | None) -> bool:
+        """Nothing has come since then."""
+        if other is None:
+            return False
+        return (self.when_ns, self.status, self.data) == (other.when_ns, other.status, other.data)
+
 
 class Reading:
     """What the server asks of the database. Its own thread only.

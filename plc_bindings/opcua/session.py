@@ -22,6 +22,7 @@ from plc_bindings.data.database import Session as Writing
 from plc_bindings.opcua.codec import NotAValueError
 from plc_bindings.opcua.host import Host
 from plc_bindings.opcua.options import Role
+from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.space import Reference
 from plc_bindings.opcua.tree import Place
 from plc_bindings.opcua.words import named, status
@@ -95,6 +96,8 @@ class Session(InternalSession):
         """End. Subscriptions end with it, whatever a client says: nobody could take them over."""
         self._end_calls()
         self._browses.clear()
+        is_timeout = self._timeout_task is not None and self._timeout_task is asyncio.current_task()
+        self.engine.diagnostics.counts.SessionTimeoutCount += is_timeout and self.state != SessionState.Closed
         await super().close_session(True)
 
     def _end_calls(self) -> None:
@@ -138,8 +141,6 @@ class Session(InternalSession):
         if one.AttributeId != ua.AttributeIds.Value or not isinstance(node.content, Place):
             self._refused(f"write of {node.path}")
             return int(_S.BadNotWritable)
-        if one.IndexRange:
-            return int(_S.BadWriteNotSupported)
         if not node.content.writable or self.role < Role.OPERATOR:
             self._refused(f"write of {node.path}")
             return int(_S.BadUserAccessDenied if node.content.writable else _S.BadNotWritable)
@@ -147,8 +148,9 @@ class Session(InternalSession):
         if value.StatusCode is not None and value.StatusCode.value != _S.Good:
             return int(_S.BadWriteNotSupported)
         try:
-            return node.content, node.content.codec.decode(value.Value)
-        except NotAValueError as error:
+            place = part(node.content, one.IndexRange or "")
+            return place, place.codec.decode(value.Value)
+        except (NotAValueError, RangeError) as error:
             return error.code
 
     # --- browsing -----------------------------------------------------------------------------------------------------

@@ -57,6 +57,10 @@ class Space(AddressSpace):
             return None
         return self._tree.nodes.get(nodeid.Identifier)
 
+    def node(self, name: str) -> Node | None:
+        """One of the tree's, by its name."""
+        return self._tree.nodes.get(name)
+
     def hang_in(self) -> None:
         """Let the standard nodes point at ours."""
         for parent, link, nodes in (

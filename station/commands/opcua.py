@@ -87,13 +87,18 @@ def trust(
             say(console, f"{known.path}   trusted: {known.name}, {known.thumbprint}")
             return
         rooms = dict(zip(("trusted", "rejected"), certificates.listed(), strict=True))
+        overdue = {str(path): f"{until:%Y-%m-%d}" for path, until in certificates.overdue()}
         if as_json:
-            print_json({room: [_as_dict(known) for known in found] for room, found in rooms.items()})
+            print_json(
+                {room: [_as_dict(known) for known in found] for room, found in rooms.items()} | {"overdue": overdue}
+            )
             return
         for room, found in rooms.items():
             say(console, f"{room}: {len(found) or 'nobody'}")
             for known in found:
                 say(console, f"  {known.thumbprint}  until {known.until:%Y-%m-%d}  {known.name}  {known.uri}")
+        for path, until in overdue.items():
+            say(console, f"{path}: was to be renewed by {until}; who was revoked later is let in")
 
 
 def _as_dict(known: Known) -> dict[str, str]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from plc_bindings.security.access import Limits
 
 ORDER = 30
+USERS: Final = "users"
+"""Where users' certificates are, in the folder of the applications'."""
 INSTALL: Final = 'pip install "rt-engine[opcua]"'
 PolicyName = Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss", "plain"]
 RoleName = Literal["observer", "operator", "engineer"]
@@ -80,6 +82,11 @@ class OpcUaServerTable(NetworkServerTable):
         "commits and rolls back models: what `writable` and `methods` name. Left out: observer.",
     )
     anonymous: bool = Field(default=False, description="May clients without a name read?")
+    user_certificates: bool = Field(
+        default=False,
+        description="May users come with a certificate of their own (X.509) instead of a password? Those that lie in "
+        "`users/trusted` in the folder `certificates`, or are signed by an authority there; the common name is the user's.",
+    )
     methods: Annotated[tuple[str, ...], Array] = Field(
         default=(),
         description='What clients may call, `*` for any part: "Models.*.Predict", "Tasks.axis.Reset", "Models.policy.Commit", '
@@ -123,10 +130,13 @@ class OpcUaServerTable(NetworkServerTable):
         yield from self._security_findings(path, folder)
         yield from token_findings(path, self.tokens)
         for who in self.roles:
-            if who not in self.tokens:
+            if who not in self.tokens and not self.user_certificates:
                 yield Finding((*path, "roles", who), unknown("name of a token", who, self.tokens))
-        if not self.tokens and not self.anonymous:
-            message = "nobody can come in: give users tokens (`rt-engine token anna`), or let everybody read, anonymous = true"
+        if not self.tokens and not self.anonymous and not self.user_certificates:
+            message = (
+                "nobody can come in: give users tokens (`rt-engine token anna`), let them show certificates, "
+                "user_certificates = true, or let everybody read, anonymous = true"
+            )
             yield Finding(path, message)
 
     def _security_findings(self, path: tuple[Step, ...], folder: Path) -> Iterator[Finding]:
@@ -141,6 +151,9 @@ class OpcUaServerTable(NetworkServerTable):
             yield Finding((*path, "certificates"), message)
         if self.is_plain and self.tokens:
             yield Finding((*path, "tokens"), "passwords are not taken where nothing is encrypted: another policy")
+        if self.is_plain and self.user_certificates:
+            message = "users' certificates prove nothing where nothing is signed: another policy"
+            yield Finding((*path, "user_certificates"), message)
 
     def limits(self) -> Limits:
         """How much one client may have."""
@@ -162,6 +175,7 @@ class OpcUaServerTable(NetworkServerTable):
             self.tokens,
             {who: ROLES[role] for who, role in self.roles.items()},
             self.anonymous,
+            offer.folder / self.certificates / USERS if self.user_certificates else None,
             self.methods,
             {**self.identification.nouns(), "SoftwareRevision": version.TEXT},
             OpcUaLimits(self.connections, self.subscriptions, self.monitored_items, self.message_bytes),

@@ -131,6 +131,22 @@ def test_an_authority_vouches_for_what_it_signed_and_did_not_revoke(store, key, 
     assert status_of(store, peer, uri=URI) == "BadCertificateRevocationUnknown"
 
 
+def test_a_list_that_was_not_renewed_goes_on_to_count_and_is_told(store, key, other_key):
+    """Whom it names stays revoked; whom it does not name is let in, and somebody hears of it."""
+    authority = signed(key, "authority", is_ca=True)
+    good, bad = (signed(other_key, name, by=key, issuer=authority) for name in ("good", "bad"))
+    put(store, authority)
+    entry = x509.RevokedCertificateBuilder().serial_number(bad.serial_number).revocation_date(NOW - 9 * DAY)
+    builder = x509.CertificateRevocationListBuilder(authority.subject, NOW - 9 * DAY, NOW - DAY)
+    path = store.folder / "trusted" / "list.crl"
+    signed_list = builder.add_revoked_certificate(entry.build()).sign(key, hashes.SHA256())
+    path.write_bytes(signed_list.public_bytes(Encoding.DER))
+    assert status_of(store, bad, uri=URI) == "BadCertificateRevoked"
+    assert store.check(der_of(good), uri=URI).certificate == good
+    assert [one for one, _ in store.overdue()] == [path]
+    assert store.overdue(NOW - 2 * DAY) == ()
+
+
 def test_who_is_no_authority_vouches_for_nobody(store, key, other_key):
     put(store, signed(key, "peer that is trusted"))
     assert status_of(store, signed(other_key, by=key, issuer=signed(key))) == "BadCertificateUntrusted"

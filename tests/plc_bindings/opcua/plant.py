@@ -139,6 +139,7 @@ def options(folder: Path | None = None, **more: Any) -> OpcUaOptions:
         "port": 0,
         "station": "press",
         "certificates": folder,
+        "user_certificates": folder and folder / "users",
         "tokens": {name: hashed(token) for name, token in TOKENS.items()},
         "roles": ROLES,
         "methods": METHODS,

@@ -414,3 +414,124 @@ def test_who_does_not_fetch_his_answers_fills_a_bounded_place_and_is_disconnecte
     assert gone and most < 1 << 20, most
     assert "disconnected: answers are not fetched" in [outcome for *_, outcome in plant.audit]
     assert asked(served, lambda client, plant: node(client, "Tags.Word").read_value()) == 42
+
+
+def test_a_part_of_an_array_is_read_written_and_watched(served):
+    """Elements 2 to 4 of eight; the others stay."""
+    curve = ua.NodeId("Tags.Curve", 2)
+
+    async def work(client, plant):
+        session, value = client.uaclient, ua.DataValue(ua.Variant([9.0, 8.0, 7.0], ua.VariantType.Float))
+
+        async def read(text):
+            wanted = ua.ReadValueId(curve, ua.AttributeIds.Value, text)
+            (found,) = await session.read(ua.ReadParameters(NodesToRead=[wanted]))
+            return found.Value.Value if found.StatusCode.is_good() else found.StatusCode.name
+
+        async def write(text):
+            wanted = ua.WriteValue(curve, ua.AttributeIds.Value, text, value)
+            return (await session.write(ua.WriteParameters(NodesToWrite=[wanted])))[0].name
+
+        heard = Heard()
+        subscription = await client.create_subscription(20, heard)
+        item = ua.MonitoredItemCreateRequest(ua.ReadValueId(curve, ua.AttributeIds.Value, "3:9"))
+        item.RequestedParameters = ua.MonitoringParameters(7, 20.0, None, 1, True)
+        params = ua.CreateMonitoredItemsParameters(subscription.subscription_id, ItemsToCreate=[item])
+        (made,) = await session.create_monitored_items(params)
+        written = [await write(text) for text in ("2:4", "2:5", "8", "x")]
+        return (
+            made.StatusCode.name,
+            written,
+            [await read(text) for text in ("2:4", "7", "1:9", "8", "4:2")],
+            await read(""),
+        )
+
+    plant = served[0]
+    before = plant.tags.data
+    made, written, parts, whole = asked(served, work)
+    plant.tags.data = before
+    assert (made, written) == ("Good", ["Good", "BadOutOfRange", "BadIndexRangeNoData", "BadIndexRangeInvalid"])
+    assert parts[:2] == [[9.0, 8.0, 7.0], whole[7:]] and parts[3:] == ["BadIndexRangeNoData", "BadIndexRangeInvalid"]
+    assert parts[2] == whole[1:] and whole[2:5] == [9.0, 8.0, 7.0] and len(whole) == 8
+
+
+def test_what_there_is_not_is_refused_by_its_name(served):
+    """History, adding nodes, transfers."""
+
+    async def work(client, plant):
+        session = client.uaclient
+        return [
+            await refusal(node(client, "Tags.Speed").read_raw_history()),
+            await refusal(session.add_nodes([ua.AddNodesItem()])),
+            await refusal(session.delete_nodes(ua.DeleteNodesParameters(NodesToDelete=[ua.DeleteNodesItem()]))),
+        ]
+
+    assert asked(served, work) == ["BadServiceUnsupported"] * 3
+
+
+def test_the_standards_diagnostics_count_what_is_there(served):
+    """Sessions and subscriptions, now and since the start; what was refused. Once a second."""
+    summary = "Server_ServerDiagnostics_ServerDiagnosticsSummary"
+
+    async def work(client, plant):
+        async def counts():
+            names = (
+                "CurrentSessionCount",
+                "CurrentSubscriptionCount",
+                "CumulatedSubscriptionCount",
+                "RejectedRequestsCount",
+            )
+            ids = [ua.NodeId(getattr(ua.ObjectIds, f"{summary}_{name}")) for name in names]
+            return [await client.get_node(one).read_value() for one in ids]
+
+        await asyncio.sleep(1.1)
+        before = await counts()
+        await client.create_subscription(100, Heard())
+        await refusal(node(client, "Tags.Speed").read_raw_history())
+        await asyncio.sleep(1.5)
+        whole = await client.get_node(ua.NodeId(getattr(ua.ObjectIds, summary))).read_value()
+        flag = await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerDiagnostics_EnabledFlag)).read_value()
+        return before, await counts(), whole.CurrentSessionCount, flag
+
+    before, after, sessions, flag = asked(served, work)
+    assert flag and after[0] == sessions == 1
+    assert [b - a for a, b in zip(before[1:], after[1:], strict=True)] == [1, 1, 1]
+
+
+async def as_user(server, folder, certificate, key, mode=ENCRYPT):
+    """Who a session is of, that begins with this certificate and this key; or the refusal."""
+    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+    made.application_uri = "urn:test:client"
+    peer = folder.parent / "server" / "own.der"
+    await made.set_security(
+        security_policies.SecurityPolicyBasic256Sha256, folder / "own.der", folder / "own.pem", None, peer, mode
+    )
+    await made.load_client_certificate(str(certificate))
+    await made.load_private_key(str(key))
+    try:
+        async with made:
+            return await refusal(node(made, "Tags.Count").write_value(5, ua.VariantType.Int32))
+    except UaStatusCodeError as error:
+        return type(error).__name__
+
+
+def test_a_user_comes_with_a_certificate_instead_of_a_password(served, tmp_path):
+    """Its common name is his; it must be trusted as a user's, and he must have its key. One of an application is none."""
+    plant, server, folder = served
+    users = Certificates(folder.parent / "server" / "users")
+    for name in ("otto", "anna", "stranger"):
+        make(tmp_path / name, f"urn:test:{name}", name, ("127.0.0.1",))
+        if name != "stranger":
+            users.trust(str(tmp_path / name / "own.der"))
+
+    def come(whose, key=None, mode=ENCRYPT):
+        return run(as_user(server, folder, tmp_path / whose / "own.der", tmp_path / (key or whose) / "own.pem", mode))
+
+    plant.audit.clear()
+    assert come("otto") == come("otto", mode=SIGN) == "Good", "an operator"
+    assert come("anna") == "BadUserAccessDenied", "an observer"
+    assert come("stranger") == "BadIdentityTokenRejected"
+    assert come("otto", key="anna") == "BadUserSignatureInvalid"
+    assert run(as_user(server, folder, folder / "own.der", folder / "own.pem")) == "BadIdentityTokenRejected"
+    said = " | ".join(plant.refused())
+    assert "user's certificate" in said and "his key is not proven" in said, said

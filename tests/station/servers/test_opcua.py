@@ -23,6 +23,7 @@ def problems(tmp_path, keys, has_certificate=True):
         USER,
         f'{USER}\nroles = {{ anna = "operator" }}\nmethods = ["Models.*.Predict"]',
         "anonymous = true",
+        'user_certificates = true\nroles = { anna = "operator" }',
         f'{USER}\nidentification = {{ manufacturer = "Press & Co", year_of_construction = 2026 }}',
     ],
 )
@@ -39,6 +40,7 @@ def test_what_fits_together_is_good(tmp_path, keys):
         (f"{USER}\npolicies = []", "servers.scada.policies", "is empty"),
         ('anonymous = true\npolicies = ["plain"]', "servers.scada.policies", "everybody on the wire"),
         (f'{USER}\npolicies = ["plain"]', "servers.scada.tokens", "passwords are not taken"),
+        ('user_certificates = true\npolicies = ["plain"]', "servers.scada.user_certificates", "prove nothing"),
         ('tokens = { anna = "rt_secret" }', "servers.scada.tokens.anna", "`rt-engine token anna`"),
         (f'{USER}\nhost = "192.168.10.2"', "servers.scada", "say which may connect"),
     ],

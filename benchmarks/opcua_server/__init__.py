@@ -1,0 +1,1 @@
+"""What the OPC UA server takes, and what it costs others."""

@@ -1,0 +1,74 @@
+"""Server/ServerStatus and Server/ServerDiagnostics, as the standard's nodes: the clock, and how many there are of what.
+
+OPC 10000-5, 12.9 (ServerDiagnosticsSummaryDataType). Counts of what came before are those since the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua import ua
+from asyncua.common.node import Node as UaNode
+
+from plc_bindings.opcua.words import standard
+
+if TYPE_CHECKING:
+    from plc_bindings.opcua.engine import Engine
+
+_IDS: Final = ua.ObjectIds
+_SUMMARY: Final = "Server_ServerDiagnostics_ServerDiagnosticsSummary"
+
+
+@dataclass(slots=True)
+class Counts:
+    """As the standard names them, in its order."""
+
+    ServerViewCount: int = 0
+    CurrentSessionCount: int = 0
+    CumulatedSessionCount: int = 0
+    SecurityRejectedSessionCount: int = 0
+    RejectedSessionCount: int = 0
+    SessionTimeoutCount: int = 0
+    SessionAbortCount: int = 0
+    CurrentSubscriptionCount: int = 0
+    CumulatedSubscriptionCount: int = 0
+    PublishingIntervalCount: int = 0
+    SecurityRejectedRequestsCount: int = 0
+    RejectedRequestsCount: int = 0
+
+
+class Diagnostics:
+    """Keeps the nodes of one server up to date, once a second."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.counts = engine, Counts()
+        self._written = Counts(ServerViewCount=-1)
+
+    async def open(self) -> None:
+        """They are kept."""
+        await self._write("Server_ServerDiagnostics_EnabledFlag", ua.Variant(True, ua.VariantType.Boolean))
+
+    async def tick(self) -> None:
+        """Now."""
+        engine, counts = self._engine, self.counts
+        status = await engine.server_status_node.read_value()
+        status.CurrentTime = datetime.now(UTC)
+        await engine.server_status_node.write_value(status)
+        await engine.current_time_node.write_value(status.CurrentTime)
+        subscriptions: Any = engine.subscriptions.subscriptions.values()
+        counts.CurrentSessionCount, counts.CurrentSubscriptionCount = engine.sessions, len(subscriptions)
+        counts.PublishingIntervalCount = len({one.data.RevisedPublishingInterval for one in subscriptions})
+        if counts == self._written:
+            return
+        summary = ua.ServerDiagnosticsSummaryDataType()
+        for one in fields(counts):
+            value = getattr(counts, one.name)
+            setattr(summary, one.name, value)
+            await self._write(f"{_SUMMARY}_{one.name}", ua.Variant(value, ua.VariantType.UInt32))
+            setattr(self._written, one.name, value)
+        await self._write(_SUMMARY, ua.Variant(summary, ua.VariantType.ExtensionObject))
+
+    async def _write(self, name: str, value: ua.Variant) -> None:
+        await UaNode(self._engine.isession, standard(getattr(_IDS, name))).write_value(value)
