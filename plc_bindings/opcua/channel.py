@@ -28,6 +28,8 @@ LEAST_CHUNK_BYTES: Final = 8192
 """That a client must be able to take (OPC 10000-6, 7.1.2.3): smaller ones cost us a signature for every few bytes."""
 MOST_ANSWER_BYTES: Final = 16 << 20
 """Of one answer, where its client sets no limit."""
+MOST_WAITING_BYTES: Final = 1 << 18
+"""Of answers that a client has not fetched; then no request is looked at, and nothing is published."""
 CHUNK_OVERHEAD: Final = 1024
 """Headers, padding and signature of a chunk, at most."""
 LIFETIME_MS: Final = (60_000, 3_600_000)
@@ -139,6 +141,13 @@ class Channel(UaProcessor):
             held, self._held = self._held, None
         for answer, number in held:
             self.send(answer, number)
+
+    def get_publish_request(self, subscription_id: ua.IntegerId) -> Any:
+        """What a notification may answer; None where the client does not fetch what was sent: it is told later."""
+        if self._transport.get_write_buffer_size() > MOST_WAITING_BYTES:
+            self._publish_results_subs[subscription_id] = True
+            return None
+        return super().get_publish_request(subscription_id)
 
     def send_response(self, requesthandle: int, seqhdr: Any, response: Any, msgtype: Any = None) -> None:
         """An answer."""

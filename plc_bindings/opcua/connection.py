@@ -28,7 +28,7 @@ from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
 from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from plc_bindings.net.connection import keep_alive
 from plc_bindings.net.fetching import Fetching, send_small
-from plc_bindings.opcua.channel import Sizes
+from plc_bindings.opcua.channel import MOST_WAITING_BYTES, Sizes
 from plc_bindings.opcua.policy import Policy
 from plc_bindings.opcua.processor import Processor
 from plc_bindings.opcua.words import status
@@ -44,8 +44,6 @@ FETCH_S: Final = 10.0
 """Answers that are not fetched for so long end a connection."""
 MOST_FRAMES: Final = 16
 """That wait for their turn; then nothing more is read from the socket."""
-HIGH_WATER: Final = 1 << 18
-"""Bytes of answers that wait; then no request is looked at."""
 HANDSHAKES_PER_S: Final = 20.0
 HANDSHAKES: Final = 40.0
 """So many at once, and then so many a second, from all: each costs milliseconds of RSA. One address gets half and a quarter of it."""
@@ -112,7 +110,7 @@ class Connection(asyncio.Protocol):
         keep_alive(transport.get_extra_info("socket"), KEEP_ALIVE)
         send_small(transport.get_extra_info("socket"))
         self._fetching = Fetching(transport, self._begun)
-        transport.set_write_buffer_limits(HIGH_WATER)
+        transport.set_write_buffer_limits(MOST_WAITING_BYTES)
         most = self._engine.options.limits.message_bytes
         limits = Sizes(CHUNK_BYTES, CHUNK_BYTES, -(-most // (CHUNK_BYTES // 2)), most)
         self.processor = Processor(self._engine, transport, limits, address)

@@ -81,6 +81,12 @@ async function features(session) {
   await feature("write Float", async () => [name(await write(session, "Tags.Speed", ua.DataType.Float, 2.5)), await value(session, "Tags.Speed")]);
   await feature("write String", async () => [name(await write(session, "Tags.Name", ua.DataType.String, "Förderband")), await value(session, "Tags.Name")]);
   await feature("write array", async () => [name(await write(session, "Tags.Curve", ua.DataType.Float, new Float32Array([8, 7, 6, 5, 4, 3, 2, 1]), { arrayType: ua.VariantArrayType.Array })), [...(await value(session, "Tags.Curve"))]]);
+  await feature("write a part", async () => {
+    const given = { dataType: ua.DataType.Float, arrayType: ua.VariantArrayType.Array, value: new Float32Array([60, 50]) };
+    const status = await session.write({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new ua.NumericRange("2:3"), value: { value: given } });
+    const part = await session.read({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new ua.NumericRange("1:4") });
+    return [name(status), [...part.value.value]];
+  });
   await feature("write refused", async () => name(await write(session, "Tags.Word", ua.DataType.UInt16, 1)));
   await feature("write of another type", async () => name(await write(session, "Tags.Count", ua.DataType.Double, 1)));
   await feature("Predict", async () => {
@@ -128,6 +134,18 @@ async function policies() {
   }
 }
 
+async function userCertificate() {
+  const made = await client(ua.SecurityPolicy.Basic256Sha256, ua.MessageSecurityMode.SignAndEncrypt);
+  await made.connect(endpoint);
+  const certificateData = fs.readFileSync(path.join(folder, "user", "own.der"));
+  const privateKey = fs.readFileSync(path.join(folder, "user", "own.pem"), "utf8");
+  const session = await made.createSession({ type: ua.UserTokenType.Certificate, certificateData, privateKey });
+  const written = name(await write(session, "Tags.Count", ua.DataType.Int32, 3));
+  await session.close();
+  await made.disconnect();
+  return written;
+}
+
 async function main() {
   const made = await client(ua.SecurityPolicy.Basic256Sha256, ua.MessageSecurityMode.SignAndEncrypt);
   await feature("connect", async () => { await made.connect(endpoint); return true; });
@@ -137,6 +155,7 @@ async function main() {
   const session = await made.createSession({ type: ua.UserTokenType.UserName, userName, password });
   await features(session);
   await feature("close", async () => { await session.close(); await made.disconnect(); return true; });
+  await feature("user certificate", userCertificate);
   await policies();
   process.stdout.write(JSON.stringify(found) + "\n", () => process.exit(0));
 }

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from fieldbus.opcua.certificates import Certificates
+from fieldbus.opcua.own import make
 from tests import need
 from tests.peers import npm
 from tests.peers.plant import INPUTS, outputs
@@ -43,6 +45,7 @@ NODE_OPCUA: dict[str, Any] = {
     "write Float": ["Good", 2.5],
     "write String": ["Good", "Förderband"],
     "write array": ["Good", [8, 7, 6, 5, 4, 3, 2, 1]],
+    "write a part": ["Good", [7, 60, 50, 4]],
     "write refused": "BadNotWritable",
     "write of another type": "BadTypeMismatch",
     "Predict": PREDICTED,
@@ -51,6 +54,7 @@ NODE_OPCUA: dict[str, Any] = {
     "call refused": "BadMethodInvalid",
     "subscribe": [3.5],
     "close": True,
+    "user certificate": "Good",
     **{
         f"{policy}, {mode}": 42
         for policy in ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
@@ -68,6 +72,8 @@ def found() -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         server, client = trusting(Path(folder))
+        make(client / "user", "urn:test:user", "otto", ("127.0.0.1",))
+        Certificates(server / "users").trust(str(client / "user" / "own.der"))
         with serving(Plant(), options(server)) as served:
             endpoint = "opc.tcp://{}:{}".format(*served.address)
             given = json.dumps([float(x) for x in INPUTS])
