@@ -17,14 +17,14 @@ from plc_bindings.opcua import entering
 from plc_bindings.opcua.channel import Channel
 from plc_bindings.opcua.codec import status_value
 from plc_bindings.opcua.ranges import RangeError, part
-from plc_bindings.opcua.requests import Wanted, read_request
+from plc_bindings.opcua.requests import Wanted, read_request, write_request
 from plc_bindings.opcua.session import Session, stamps_of
-from plc_bindings.opcua.space import INDEX
 from plc_bindings.opcua.tree import Place
 
 AT_ONCE: Final = 250
 """Values that are packed without a turn for others."""
 _COUNT: Final = struct.Struct("<i")
+_STATUS: Final = struct.Struct("<I")
 _S, _IDS = ua.StatusCodes, ua.ObjectIds
 _DISCOVERY: Final = frozenset(
     {
@@ -100,10 +100,15 @@ class Processor(Channel):
                 await asyncio.sleep(0)
         self._send_list(requesthdr, seqhdr, ua.ReadResponse(), parts)
 
+    async def _write(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
+        assert self.session is not None
+        codes = await self.session.write(write_request(body))
+        self._send_list(requesthdr, seqhdr, ua.WriteResponse(), [_STATUS.pack(one.value) for one in codes])
+
     def _place(self, one: Wanted) -> Place | bytes:
         """Where a value lies; or, of what is no value of an area, a DataValue in binary."""
         space = self.engine.space
-        node = space.node(one.name) if one.namespace == INDEX and one.name else space.ours(one.node_id)
+        node = space.wanted(one)
         if one.encoding:
             code = (
                 _S.BadDataEncodingUnsupported if one.attribute == ua.AttributeIds.Value else _S.BadDataEncodingInvalid
@@ -144,6 +149,7 @@ _SESSIONLESS: Final[Any] = {
 _OF_SESSIONS: Final = frozenset({_IDS.CloseSessionRequest_Encoding_DefaultBinary})
 _OWN: Final[Any] = {
     _IDS.ReadRequest_Encoding_DefaultBinary: Processor._read,
+    _IDS.WriteRequest_Encoding_DefaultBinary: Processor._write,
     _IDS.BrowseNextRequest_Encoding_DefaultBinary: Processor._browse_next,
     _IDS.HistoryReadRequest_Encoding_DefaultBinary: Processor._unsupported,
     _IDS.AddNodesRequest_Encoding_DefaultBinary: Processor._unsupported,

@@ -1,10 +1,12 @@
 """Requests of many nodes, cut by hand: an object for each field of each node is most of what reading a thousand values would cost.
 
     ReadValueId   NodeId | AttributeId (4) | IndexRange | DataEncoding: namespace (2), name      OPC 10000-4, 7.29
+    WriteValue    NodeId | AttributeId (4) | IndexRange | DataValue                              OPC 10000-4, 5.10.4
+    DataValue     mask (1) | Variant | StatusCode (4) | times (8, 2 each)                        OPC 10000-6, 5.2.2.17
     NodeId        03 | namespace (2) | text    or a shorter form of a number                     OPC 10000-6, 5.2.2.9
     text          length (4), -1: none | bytes
 
-What is rare (other identifiers) is left to asyncua: the whole request then.
+What is rare (other identifiers, values that no area has) is left to asyncua: the whole request then.
 """
 
 from __future__ import annotations
@@ -27,6 +29,16 @@ _ENCODING: Final = struct.Struct("<Hi")
 _TWO_BYTE, _FOUR_BYTE, _TEXT = 0, 1, 3
 _READ_ID_BYTES: Final = 16
 """The least that a ReadValueId takes."""
+
+
+_COUNT: Final = struct.Struct("<i")
+_LEAST_WRITE_BYTES: Final = 11
+_HAS_VALUE, _HAS_STATUS, _KNOWN = 0x01, 0x02, 0x3F
+_BEHIND_STATUS: Final = ((0x04, 8), (0x08, 8), (0x10, 2), (0x20, 2))
+"""Bits of a DataValue's mask, and bytes: of times, which nobody writes."""
+_CHARS: Final = dict(zip(range(1, 12), "?bBhHiIqQfd", strict=True))
+"""Types of a Variant, from Boolean to Double, as `struct` has them."""
+_STRING, _ARRAY = 12, 0x80
 
 
 class _RareError(Exception):
@@ -97,6 +109,91 @@ def _read_request(data: bytes) -> tuple[ua.TimestampsToReturn, list[Wanted]]:
             encoding, at = _text(data, at, length)
         found.append(Wanted(namespace, name, number, attribute, range_, encoding))
     return ua.TimestampsToReturn(stamps), found
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One attribute that is to be written. `status`: that the value is said to have."""
+
+    where: Wanted
+    value: ua.Variant | None
+    status: int
+
+
+def write_request(body: Buffer) -> list[Written]:
+    """What a WriteRequest behind its header wants to write.
+
+    Raises:
+        UaError, NotEnoughData, ValueError: it is none.
+    """
+    data = body._data[body._cur_pos : body._cur_pos + len(body)]
+    try:
+        return _write_request(data)
+    except (_RareError, struct.error, UnicodeDecodeError):
+        params = struct_from_binary(ua.WriteParameters, body)
+        return [_rare_written(one) for one in params.NodesToWrite or ()]
+
+
+def _rare_written(one: ua.WriteValue) -> Written:
+    where = Wanted(0, "", 0, one.AttributeId, one.IndexRange or "", "", one.NodeId)
+    return Written(where, one.Value.Value, one.Value.StatusCode.value if one.Value.StatusCode is not None else 0)
+
+
+def _write_request(data: bytes) -> list[Written]:
+    (count,) = _COUNT.unpack_from(data)
+    if count * _LEAST_WRITE_BYTES > len(data):
+        raise NotEnoughData(f"{count} nodes are announced, in {len(data)} bytes")
+    at, found = _COUNT.size, []
+    for _ in range(max(count, 0)):
+        namespace, name, number, at = _node_id(data, at)
+        attribute, length = _ATTRIBUTE.unpack_from(data, at)
+        at += _ATTRIBUTE.size
+        range_ = ""
+        if length > 0:
+            range_, at = _text(data, at, length)
+        value, status, at = _data_value(data, at)
+        found.append(Written(Wanted(namespace, name, number, attribute, range_, ""), value, status))
+    return found
+
+
+def _data_value(data: bytes, at: int) -> tuple[ua.Variant | None, int, int]:
+    """(value, status, where it ends)"""
+    (mask,) = data[at : at + 1] or b"\xff"
+    if mask & ~_KNOWN:
+        raise _RareError
+    at += 1
+    value, status = None, 0
+    if mask & _HAS_VALUE:
+        value, at = _variant(data, at)
+    if mask & _HAS_STATUS:
+        (status,) = struct.unpack_from("<I", data, at)
+        at += 4
+    at += sum(size for bit, size in _BEHIND_STATUS if mask & bit)
+    if at > len(data):
+        raise NotEnoughData(f"a value ends {at - len(data)} bytes behind the request")
+    return value, status, at
+
+
+def _variant(data: bytes, at: int) -> tuple[ua.Variant, int]:
+    (first,) = data[at : at + 1] or b"\0"
+    is_array, kind, count = bool(first & _ARRAY), first & ~_ARRAY, 1
+    at += 1
+    if is_array:
+        (count,) = _COUNT.unpack_from(data, at)
+        at += _COUNT.size
+    char = _CHARS.get(kind)
+    if char is not None and count > 0:
+        if at + count * struct.calcsize(f"<{char}") > len(data):
+            raise NotEnoughData(f"{count} elements are announced, and {len(data) - at} bytes are left")
+        values = struct.unpack_from(f"<{count}{char}", data, at)
+        end = at + struct.calcsize(f"<{count}{char}")
+        return ua.Variant(list(values) if is_array else values[0], ua.VariantType(kind), is_array=is_array), end
+    if kind == _STRING and not is_array:
+        (length,) = _COUNT.unpack_from(data, at)
+        if length > 0:
+            text, end = _text(data, at + _COUNT.size, length)
+            return ua.Variant(text, ua.VariantType.String), end
+    raise _RareError
 
 
 def _node_id(data: bytes, at: int) -> tuple[int, str, int, int]:

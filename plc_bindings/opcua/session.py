@@ -23,6 +23,7 @@ from plc_bindings.opcua.codec import NotAValueError
 from plc_bindings.opcua.host import Host
 from plc_bindings.opcua.options import Role
 from plc_bindings.opcua.ranges import RangeError, part
+from plc_bindings.opcua.requests import Written
 from plc_bindings.opcua.space import Reference
 from plc_bindings.opcua.tree import Place
 from plc_bindings.opcua.words import named, status
@@ -117,10 +118,10 @@ class Session(InternalSession):
 
     # --- values -------------------------------------------------------------------------------------------------------
 
-    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
+    async def write(self, wanted: list[Written]) -> list[ua.StatusCode]:  # type: ignore[override]  # cut by hand
         """Write what is writable; all of one request at once."""
-        self.limit(len(params.NodesToWrite or ()))
-        staged: list[tuple[Place, bytes] | int] = [self._staged(one) for one in params.NodesToWrite]
+        self.limit(len(wanted))
+        staged: list[tuple[Place, bytes] | int] = [self._staged(one) for one in wanted]
         writing = self._writing
         assert writing is not None
 
@@ -132,24 +133,23 @@ class Session(InternalSession):
 
         return [status(code) for code in await self.engine.reading.there(run)]
 
-    def _staged(self, one: ua.WriteValue) -> tuple[Place, bytes] | int:
+    def _staged(self, one: Written) -> tuple[Place, bytes] | int:
         """Where it goes, in bytes; or why not."""
-        node = self.engine.space.ours(one.NodeId)
+        node = self.engine.space.wanted(one.where)
         if node is None:
-            self._refused(f"write of {one.NodeId.to_string()}")
-            return int(_S.BadNotWritable if one.NodeId in self.aspace else _S.BadNodeIdUnknown)
-        if one.AttributeId != ua.AttributeIds.Value or not isinstance(node.content, Place):
+            self._refused(f"write of {one.where.node_id.to_string()}")
+            return int(_S.BadNotWritable if one.where.node_id in self.aspace else _S.BadNodeIdUnknown)
+        if one.where.attribute != ua.AttributeIds.Value or not isinstance(node.content, Place):
             self._refused(f"write of {node.path}")
             return int(_S.BadNotWritable)
         if not node.content.writable or self.role < Role.OPERATOR:
             self._refused(f"write of {node.path}")
             return int(_S.BadUserAccessDenied if node.content.writable else _S.BadNotWritable)
-        value = one.Value
-        if value.StatusCode is not None and value.StatusCode.value != _S.Good:
+        if one.status != _S.Good:
             return int(_S.BadWriteNotSupported)
         try:
-            place = part(node.content, one.IndexRange or "")
-            return place, place.codec.decode(value.Value)
+            place = part(node.content, one.where.range)
+            return place, place.codec.decode(one.value)
         except (NotAValueError, RangeError) as error:
             return error.code
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData, ViewService
 
+from plc_bindings.opcua.requests import Wanted
 from plc_bindings.opcua.tree import Class, Computed, Link, Method, Names, Node, Place, Tree, Type
 from plc_bindings.opcua.words import named, standard, status
 
@@ -57,9 +58,11 @@ class Space(AddressSpace):
             return None
         return self._tree.nodes.get(nodeid.Identifier)
 
-    def node(self, name: str) -> Node | None:
-        """One of the tree's, by its name."""
-        return self._tree.nodes.get(name)
+    def wanted(self, one: Wanted) -> Node | None:
+        """The node that a request means, if it is one of the tree's."""
+        if one.name:
+            return self._tree.nodes.get(one.name) if one.namespace == INDEX else None
+        return self.ours(one.node_id)
 
     def hang_in(self) -> None:
         """Let the standard nodes point at ours."""

@@ -3,6 +3,7 @@
 import random
 import struct
 import time
+from datetime import UTC, datetime
 
 import pytest
 from asyncua import ua
@@ -12,7 +13,7 @@ from asyncua.ua.uaerrors import UaError
 
 from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.ranges import RangeError, part
-from plc_bindings.opcua.requests import read_request
+from plc_bindings.opcua.requests import read_request, write_request
 from plc_bindings.opcua.tree import Place
 
 IDS = (
@@ -81,6 +82,60 @@ def test_spoiled_requests_are_read_as_asyncua_reads_them_or_refused():
             continue
         assert ours == theirs
     assert time.monotonic() - begin < 30
+
+
+VALUES = (
+    ua.Variant(1.5, ua.VariantType.Float),
+    ua.Variant(True, ua.VariantType.Boolean),
+    ua.Variant([1, -2, 3], ua.VariantType.Int16),
+    ua.Variant("Förderband", ua.VariantType.String),
+    ua.Variant([], ua.VariantType.Int32, is_array=True),
+    ua.Variant(["a", None], ua.VariantType.String),
+    ua.Variant([[1, 2], [3, 4]], ua.VariantType.Int32),
+    ua.Variant(),
+)
+
+
+def to_write(*values, range_=None):
+    """A WriteRequest, without its header: each value to each of the identifiers, with times and a status."""
+    params = ua.WriteParameters()
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    for which, value in zip(IDS * 2, values, strict=False):
+        whole = ua.DataValue(value, ua.StatusCode(0x4000_0000), now, now)
+        params.NodesToWrite.append(ua.WriteValue(which, ua.AttributeIds.Value, range_, whole))
+    return struct_to_binary(params)
+
+
+def cut_write(data):
+    """(node, range, type, value, status) of each as we see it, and as asyncua does."""
+    ours = [
+        (one.where.node_id, one.where.range, one.value.VariantType, one.value.Value, one.value.is_array, one.status)
+        for one in write_request(Buffer(data))
+    ]
+    theirs = [
+        (w.NodeId, w.IndexRange or "", w.Value.Value.VariantType, w.Value.Value.Value, w.Value.Value.is_array, w.Value.StatusCode.value)
+        for w in struct_from_binary(ua.WriteParameters, Buffer(data)).NodesToWrite
+    ]  # fmt: skip
+    return ours, theirs
+
+
+@pytest.mark.parametrize(
+    "values", [VALUES[:4], VALUES, VALUES[4:], ()], ids=["common", "with rare ones", "rare", "none"]
+)
+def test_what_is_to_be_written_is_what_asyncua_reads(values):
+    ours, theirs = cut_write(to_write(*values, range_="1:2" if values else None))
+    assert ours == theirs and len(ours) == len(values)
+
+
+def test_a_write_that_lies_is_refused_at_once():
+    whole = to_write(*VALUES[:4])
+    at = whole.index(struct.pack("<3h", 1, -2, 3)) - 4
+    for lie in (struct.pack("<i", 0x7FFF_FFFF) + whole[4:], whole[:at] + b"\xff\xff\xff\x7f" + whole[at + 4 :]):
+        with pytest.raises((NotEnoughData, UaError)):
+            write_request(Buffer(lie))
+    for end in range(len(whole)):
+        with pytest.raises((NotEnoughData, UaError, struct.error, ValueError, IndexError)):
+            write_request(Buffer(whole[:end]))
 
 
 ARRAY = Place(1, 100, Codec(ua.VariantType.Float, "f", 32, 8, low=-1.0), True)
