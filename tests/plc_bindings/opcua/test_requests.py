@@ -112,10 +112,11 @@ def cut_write(data):
         (one.where.node_id, one.where.range, one.value.VariantType, one.value.Value, one.value.is_array, one.status)
         for one in write_request(Buffer(data))
     ]
-    theirs = [
-        (w.NodeId, w.IndexRange or "", w.Value.Value.VariantType, w.Value.Value.Value, w.Value.Value.is_array, w.Value.StatusCode.value)
-        for w in struct_from_binary(ua.WriteParameters, Buffer(data)).NodesToWrite
-    ]  # fmt: skip
+    theirs = []
+    for one in struct_from_binary(ua.WriteParameters, Buffer(data)).NodesToWrite:
+        value = one.Value.Value
+        shape = (value.VariantType, value.Value, value.is_array)
+        theirs.append((one.NodeId, one.IndexRange or "", *shape, one.Value.StatusCode.value))
     return ours, theirs
 
 
