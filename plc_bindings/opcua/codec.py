@@ -18,6 +18,7 @@ from asyncua import ua
 
 from fieldbus.tags import Quality
 from plc_bindings.data.types import Array, Leaf, Scalar, String
+from plc_bindings.opcua.requests import Given
 
 _V = ua.VariantType
 VARIANTS: Final = {
@@ -91,7 +92,7 @@ class Codec:
             return bytes((self.type.value,)) + _I32.pack(int.from_bytes(raw, "little"))
         return bytes((self.type.value,)) + raw
 
-    def decode(self, variant: ua.Variant | None) -> bytes:
+    def decode(self, variant: Given | ua.Variant | None) -> bytes:
         """The bytes of an area, of what a client sent.
 
         Raises:

@@ -12,8 +12,7 @@ What is rare (other identifiers, values that no area has) is left to asyncua: th
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
@@ -36,17 +35,19 @@ _LEAST_WRITE_BYTES: Final = 11
 _HAS_VALUE, _HAS_STATUS, _KNOWN = 0x01, 0x02, 0x3F
 _BEHIND_STATUS: Final = ((0x04, 8), (0x08, 8), (0x10, 2), (0x20, 2))
 """Bits of a DataValue's mask, and bytes: of times, which nobody writes."""
-_CHARS: Final = dict(zip(range(1, 12), "?bBhHiIqQfd", strict=True))
-"""Types of a Variant, from Boolean to Double, as `struct` has them."""
-_STRING, _ARRAY = 12, 0x80
+_TYPES: Final = {
+    number: (ua.VariantType(number), char, struct.calcsize(f"<{char}"))
+    for number, char in zip(range(1, 12), "?bBhHiIqQfd", strict=True)
+}
+"""Types of a Variant, from Boolean to Double: as `struct` has them, with their bytes."""
+_ARRAY: Final = 0x80
 
 
 class _RareError(Exception):
     """asyncua knows this form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One attribute that is to be read. `name`: of a node that a text names in `namespace`; else there is a `number`."""
 
     namespace: int
@@ -111,12 +112,19 @@ def _read_request(data: bytes) -> tuple[ua.TimestampsToReturn, list[Wanted]]:
     return ua.TimestampsToReturn(stamps), found
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Given(NamedTuple):
+    """A Variant, of the types that areas have."""
+
+    VariantType: ua.VariantType
+    Value: Any
+    is_array: bool
+
+
+class Written(NamedTuple):
     """One attribute that is to be written. `status`: that the value is said to have."""
 
     where: Wanted
-    value: ua.Variant | None
+    value: Given | ua.Variant | None
     status: int
 
 
@@ -156,13 +164,14 @@ def _write_request(data: bytes) -> list[Written]:
     return found
 
 
-def _data_value(data: bytes, at: int) -> tuple[ua.Variant | None, int, int]:
+def _data_value(data: bytes, at: int) -> tuple[Given | None, int, int]:
     """(value, status, where it ends)"""
     (mask,) = data[at : at + 1] or b"\xff"
     if mask & ~_KNOWN:
         raise _RareError
     at += 1
-    value, status = None, 0
+    value: Given | None = None
+    status = 0
     if mask & _HAS_VALUE:
         value, at = _variant(data, at)
     if mask & _HAS_STATUS:
@@ -174,25 +183,26 @@ def _data_value(data: bytes, at: int) -> tuple[ua.Variant | None, int, int]:
     return value, status, at
 
 
-def _variant(data: bytes, at: int) -> tuple[ua.Variant, int]:
+def _variant(data: bytes, at: int) -> tuple[Given, int]:
     (first,) = data[at : at + 1] or b"\0"
     is_array, kind, count = bool(first & _ARRAY), first & ~_ARRAY, 1
     at += 1
     if is_array:
         (count,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
-    char = _CHARS.get(kind)
-    if char is not None and count > 0:
-        if at + count * struct.calcsize(f"<{char}") > len(data):
+    known = _TYPES.get(kind)
+    if known is not None and count > 0:
+        type_, char, size = known
+        end = at + count * size
+        if end > len(data):
             raise NotEnoughData(f"{count} elements are announced, and {len(data) - at} bytes are left")
         values = struct.unpack_from(f"<{count}{char}", data, at)
-        end = at + struct.calcsize(f"<{count}{char}")
-        return ua.Variant(list(values) if is_array else values[0], ua.VariantType(kind), is_array=is_array), end
-    if kind == _STRING and not is_array:
+        return Given(type_, list(values) if is_array else values[0], is_array), end
+    if kind == ua.VariantType.String.value and not is_array:
         (length,) = _COUNT.unpack_from(data, at)
         if length > 0:
             text, end = _text(data, at + _COUNT.size, length)
-            return ua.Variant(text, ua.VariantType.String), end
+            return Given(ua.VariantType.String, text, False), end
     raise _RareError
 
 
