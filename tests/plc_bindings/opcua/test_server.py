@@ -226,24 +226,23 @@ def test_a_notification_has_no_more_values_than_its_client_takes(served):
     names = ("Speed", "Count", "Word", "Enabled", "Name")
 
     async def work(client, plant):
-        came = []
         params = ua.CreateSubscriptionParameters(50.0, 100, 10, 2, True, 0)
         session = client.uaclient
-        made = await session.create_subscription(params, came.append)
+        made = await session.create_subscription(params, lambda result: None)
         wanted = ua.CreateMonitoredItemsParameters(made.SubscriptionId)
         for number, name in enumerate(names):
             item = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId(f"Tags.{name}", 2), ua.AttributeIds.Value))
             item.RequestedParameters = ua.MonitoringParameters(number, 50.0, None, 1, True)
             wanted.ItemsToCreate.append(item)
         await session.create_monitored_items(wanted)
-        for _ in range(100):
-            told = [one for one in came if one.NotificationMessage.NotificationData]
-            if len(told) >= 3:
-                break
-            await asyncio.sleep(0.02)
-        return [
-            (len(one.NotificationMessage.NotificationData[0].MonitoredItems), one.MoreNotifications) for one in told
-        ]
+        told = []
+        while not told or told[-1][1]:
+            result = (await session.publish([])).Parameters
+            told += [
+                (len(one.MonitoredItems), result.MoreNotifications)
+                for one in result.NotificationMessage.NotificationData
+            ]
+        return told
 
     assert asked(served, work) == [(2, True), (2, True), (1, False)]
 
