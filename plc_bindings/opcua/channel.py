@@ -56,7 +56,9 @@ class Sizes(TransportLimits):
 
 
 class Channel(UaProcessor):
-    """Of one connection."""
+    """Of one connection. `session`: ours, of who speaks in it."""
+
+    session: Any
 
     def __init__(self, engine: Engine, transport: Any, limits: Sizes, address: str) -> None:
         super().__init__(engine, transport, limits)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.node import Node as UaNode
 
 from plc_bindings.opcua.words import standard
-
-if TYPE_CHECKING:
-    from plc_bindings.opcua.engine import Engine
 
 _IDS: Final = ua.ObjectIds
 _SUMMARY: Final = "Server_ServerDiagnostics_ServerDiagnosticsSummary"
@@ -40,9 +37,9 @@ class Counts:
 
 
 class Diagnostics:
-    """Keeps the nodes of one server up to date, once a second."""
+    """Keeps the nodes of one server up to date, once a second. `engine`: that server."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Any) -> None:
         self._engine, self.counts = engine, Counts()
         self._written = Counts(ServerViewCount=-1)
 

@@ -17,12 +17,12 @@ from cryptography.exceptions import InvalidSignature
 from fieldbus.opcua.certificates import leaf
 
 if TYPE_CHECKING:
-    from plc_bindings.opcua.processor import Processor
+    from plc_bindings.opcua.channel import Channel
 
 _S = ua.StatusCodes
 
 
-async def create(channel: Processor, requesthdr: Any, seqhdr: Any, body: Any) -> None:
+async def create(channel: Channel, requesthdr: Any, seqhdr: Any, body: Any) -> None:
     """One session for a connection: the one before ends. Its application is the one that the channel's certificate is for."""
     params = struct_from_binary(ua.CreateSessionParameters, body)
     await _check_application(channel, params)
@@ -39,7 +39,7 @@ async def create(channel: Processor, requesthdr: Any, seqhdr: Any, body: Any) ->
     channel.send_response(requesthdr.RequestHandle, seqhdr, response)
 
 
-async def _check_application(channel: Processor, params: ua.CreateSessionParameters) -> None:
+async def _check_application(channel: Channel, params: ua.CreateSessionParameters) -> None:
     shown = channel.shown
     if not shown:
         return
@@ -51,7 +51,7 @@ async def _check_application(channel: Processor, params: ua.CreateSessionParamet
         raise ServiceError(getattr(_S, why, _S.BadSecurityChecksFailed))
 
 
-async def activate(channel: Processor, requesthdr: Any, seqhdr: Any, body: Any) -> None:
+async def activate(channel: Channel, requesthdr: Any, seqhdr: Any, body: Any) -> None:
     """Also a session that lost its connection. Its name alone, which others may have read, is no right to it: until the certificate
     and the user are proven it stays whose it was."""
     session = channel.session or channel.engine.known(requesthdr.AuthenticationToken)
@@ -78,6 +78,6 @@ async def activate(channel: Processor, requesthdr: Any, seqhdr: Any, body: Any) 
     channel.send_response(requesthdr.RequestHandle, seqhdr, response)
 
 
-def _refuse(channel: Processor, why: str, code: int) -> NoReturn:
+def _refuse(channel: Channel, why: str, code: int) -> NoReturn:
     channel.engine.audit(channel.name, "activate session", f"refused: {why}")
     raise ServiceError(code)
