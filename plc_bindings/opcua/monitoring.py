@@ -213,8 +213,6 @@ class Subscription(InternalSubscription):
         super().__init__(*args, **kwargs)
         self._reading = reading
         self.stamps = (True, True)
-        self.most = 0
-        """Values in one notification; 0: as many as there are."""
         self._seen: dict[int, Seen] = {}
         """Areas as they were looked at last: of one that is the same nothing is looked at."""
         self.items = Items(self, space)
@@ -224,15 +222,7 @@ class Subscription(InternalSubscription):
         """Look at the values if it is time to, and publish what there is."""
         if requestdata is None and self._publishing_enabled:
             await self._look()
-        done = published = await super().publish_results(requestdata)
-        while published and self._triggered_datachanges:  # more than the client takes at once
-            published = await super().publish_results()
-        return done
-
-    def _pop_publish_result(self) -> ua.PublishResult:
-        result = super()._pop_publish_result()
-        result.MoreNotifications = bool(self._triggered_datachanges)
-        return result
+        return await super().publish_results(requestdata)
 
     def forget(self) -> None:
         """Look at every value again: others are watched than before."""
@@ -260,8 +250,8 @@ class Subscription(InternalSubscription):
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         if not self._triggered_datachanges:
             return
-        chosen = list(self._triggered_datachanges)[: self.most or None]
-        waiting = [one for mid in chosen for one in self._triggered_datachanges.pop(mid)]
+        waiting = [one for many in self._triggered_datachanges.values() for one in many]
+        self._triggered_datachanges = {}
         parts = [one if isinstance(one, bytes) else struct_to_binary(one) for one in waiting]
         body = b"".join((_COUNT.pack(len(parts)), *parts, _NO_DIAGNOSTICS))
         notification: Any = ua.ExtensionObject(_DATA_CHANGE, cast(ua.ByteString, body))
@@ -310,7 +300,6 @@ class Subscriptions(SubscriptionService):
             max_queue_size=self._engine.max_monitored_item_queue_size,
             publishing_enabled=params.PublishingEnabled,
         )
-        made.most = int(params.MaxNotificationsPerPublish)
         await made.start()
         self._engine.diagnostics.counts.CumulatedSubscriptionCount += 1
         self.subscriptions[number] = made

@@ -221,32 +221,6 @@ def test_a_subscription_tells_what_has_changed_and_nothing_else(served):
     assert looks <= 1, "nobody watches, and somebody looks"  # one may have been under way
 
 
-def test_a_notification_has_no_more_values_than_its_client_takes(served):
-    """Five values, two at a time; the last says that there are no more."""
-    names = ("Speed", "Count", "Word", "Enabled", "Name")
-
-    async def work(client, plant):
-        params = ua.CreateSubscriptionParameters(50.0, 100, 10, 2, True, 0)
-        session = client.uaclient
-        made = await session.create_subscription(params, lambda result: None)
-        wanted = ua.CreateMonitoredItemsParameters(made.SubscriptionId)
-        for number, name in enumerate(names):
-            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId(f"Tags.{name}", 2), ua.AttributeIds.Value))
-            item.RequestedParameters = ua.MonitoringParameters(number, 50.0, None, 1, True)
-            wanted.ItemsToCreate.append(item)
-        await session.create_monitored_items(wanted)
-        told = []
-        while not told or told[-1][1]:
-            result = (await session.publish([])).Parameters
-            told += [
-                (len(one.MonitoredItems), result.MoreNotifications)
-                for one in result.NotificationMessage.NotificationData
-            ]
-        return told
-
-    assert asked(served, work) == [(2, True), (2, True), (1, False)]
-
-
 def test_one_session_does_not_touch_another_ones_subscription(served):
     _, server, folder = served
 
