@@ -405,8 +405,8 @@ def test_who_does_not_fetch_his_answers_fills_a_bounded_place_and_is_disconnecte
             gone = mine not in server._connections
             for one in pending:
                 one.cancel()
-            client.uaclient.protocol.transport.abort()
-            client.uaclient.protocol.disconnect_socket()
+            if client.uaclient.protocol.transport is not None:  # else it has seen that it is gone
+                client.uaclient.protocol.transport.abort()
             return gone, most
 
     plant.audit.clear()
