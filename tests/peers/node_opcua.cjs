@@ -6,6 +6,7 @@ const path = require("path");
 console.log = console.warn = console.info = () => {}; // it greets on stdout
 const ua = require("node-opcua-client");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
+const { NumericRange } = require("node-opcua-numeric-range");
 
 const [endpoint, folder, userName, password, inputs] = process.argv.slice(2);
 const found = {};
@@ -83,8 +84,8 @@ async function features(session) {
   await feature("write array", async () => [name(await write(session, "Tags.Curve", ua.DataType.Float, new Float32Array([8, 7, 6, 5, 4, 3, 2, 1]), { arrayType: ua.VariantArrayType.Array })), [...(await value(session, "Tags.Curve"))]]);
   await feature("write a part", async () => {
     const given = { dataType: ua.DataType.Float, arrayType: ua.VariantArrayType.Array, value: new Float32Array([60, 50]) };
-    const status = await session.write({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new ua.NumericRange("2:3"), value: { value: given } });
-    const part = await session.read({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new ua.NumericRange("1:4") });
+    const status = await session.write({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new NumericRange("2:3"), value: { value: given } });
+    const part = await session.read({ nodeId: id("Tags.Curve"), attributeId: ua.AttributeIds.Value, indexRange: new NumericRange("1:4") });
     return [name(status), [...part.value.value]];
   });
   await feature("write refused", async () => name(await write(session, "Tags.Word", ua.DataType.UInt16, 1)));
