@@ -39,14 +39,15 @@ __all__ = [
     "quantize",
 ]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "model": "Model Report load",
-        "program.program": "TensorSpec",
-        "quantization.quantizer": "Quantized quantize",
-        "run.context": "Context",
-        "slot": "ModelSlot UpdateResult",
-        "status": "Status",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is none would pass as any
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "model": "Model Report load",
+            "program.program": "TensorSpec",
+            "quantization.quantizer": "Quantized quantize",
+            "run.context": "Context",
+            "slot": "ModelSlot UpdateResult",
+            "status": "Status",
+        },
+    )

@@ -14,7 +14,7 @@ def lazily(package: str, names_of: Mapping[str, str]) -> tuple[Callable[[str], A
 
     def get(name: str) -> Any:
         if name not in places:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
         found = getattr(import_module(places[name]), name)
         setattr(sys.modules[package], name, found)
         return found

@@ -45,17 +45,18 @@ __all__ = [
     "measure_wakeup",
 ]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "envelope": "Envelope",
-        "instead": "Fallback Monitor OnLate",
-        "rights": "Grant",
-        "scheduler": "Scheduler",
-        "stats": "Latency TaskStats Usage",
-        "status": "Action State TaskStatus",
-        "steps": "Step",
-        "task": "Guard Input Output Task Trigger",
-        "wakeup": "measure_wakeup",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is none would pass as any
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "envelope": "Envelope",
+            "instead": "Fallback Monitor OnLate",
+            "rights": "Grant",
+            "scheduler": "Scheduler",
+            "stats": "Latency TaskStats Usage",
+            "status": "Action State TaskStatus",
+            "steps": "Step",
+            "task": "Guard Input Output Task Trigger",
+            "wakeup": "measure_wakeup",
+        },
+    )

@@ -1,5 +1,6 @@
 """Names of a package come when they are asked for, and only then."""
 
+import ast
 import subprocess
 import sys
 
@@ -30,3 +31,18 @@ def test_a_name_is_looked_up_once_and_an_unknown_one_is_no_attribute(monkeypatch
     assert found.__module__ == "tests.need" and {"package", "program", "__name__"} <= set(known())
     with pytest.raises(AttributeError, match="module 'tests' has no attribute 'packages'"):
         get("packages")
+
+
+@pytest.mark.parametrize("package", ["rt_engine", "scheduler"])
+def test_a_type_checker_sees_the_names_alone(package):
+    """With a `__getattr__` in sight it takes every misspelt name for one of any type."""
+    seen = [ast.unparse(one) for one in ast.parse((ROOT / package / "__init__.py").read_text()).body]
+    asked = [text for text in seen if "__getattr__" in text]
+    assert asked and all(text.startswith("if not TYPE_CHECKING:") for text in asked)
+
+
+def test_a_misspelt_name_is_told_with_the_nearest():
+    done = subprocess.run(
+        [sys.executable, "-c", "import rt_engine\nrt_engine.quantise"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert "Did you mean: 'quantize'?" in done.stderr
