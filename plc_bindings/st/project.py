@@ -55,13 +55,17 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Modbus:
-    """How a station's Modbus server is asked. `registers`: model name -> where it is."""
+    """How a station's Modbus server is asked.
+
+    `registers`: model name -> where it is. `running`: first register of Server.RunningSeconds, which moves while the station does.
+    """
 
     host: str
     port: int
     unit: int
     order: Order
     registers: Mapping[str, Registers]
+    running: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,12 +80,12 @@ class _ModbusNetworkServer(NetworkServerTable, _ModbusServer):
         if set(models) - set(blocks):
             why = "; ".join(registers.left_out)
             raise ExportError(f"not every model can be called over Modbus: {why}. Choose the others with --model")
-        hashes = {place.name: place.register for place in registers.places}
+        at = {place.name: place.register for place in registers.places}
         places = {
-            name: Registers(hashes[f"Models.{identifier(name)}.SignatureHash"], block.inputs, block.result)
+            name: Registers(at[f"Models.{identifier(name)}.SignatureHash"], block.inputs, block.result)
             for name, block in blocks.items()
         }
-        return Modbus(self.host, self.port, self.unit, self.order, places)
+        return Modbus(self.host, self.port, self.unit, self.order, places, at["Server.RunningSeconds"])
 
     def blocks(self, project: Project, callee: Modbus) -> dict[str, str]:
         """For any compiler of IEC 61131-3."""

@@ -84,6 +84,7 @@ def modbus(of: Project, order="ABCD") -> Modbus:
             model.name: Registers(40000 + 100 * i, 10000 + 1000 * i, 10000 + 1000 * i + count(model.signature.inputs))
             for i, model in enumerate(of.models)
         },
+        40048,
     )
 
 

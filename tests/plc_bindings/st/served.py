@@ -5,6 +5,7 @@ import struct
 import threading
 
 from fieldbus.tags import Order
+from plc_bindings.data.areas import ServerArea
 from plc_bindings.data.database import Area, Database, Symbol
 from plc_bindings.data.models import Models
 from plc_bindings.data.types import UDINT, Field, Struct
@@ -31,8 +32,10 @@ class Station:
     def __init__(self, models, order="ABCD"):
         self.slots = {name: ModelSlot(model, name) for name, model in models.items()}
         served = Models(self.slots)
-        areas = [Hash(one) for one in served.all]
-        symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas)]
+        running = ServerArea("cell", "1", (0, 0, len(models)), lambda: (0, ""))
+        areas: list[Area] = [*(Hash(one) for one in served.all), running]
+        symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas[:-1])]
+        symbols.append(Symbol("Server", running.type, len(models), 0))
         options = ModbusOptions(Tcp("127.0.0.1", 0), order=Order(order))
         self.server = ModbusServer(Database(areas, symbols), served, options)
         self.loop = asyncio.new_event_loop()
@@ -49,6 +52,7 @@ class Station:
                 b.served.name: Registers(places[f"Models.{b.served.name}.SignatureHash"], b.inputs, b.result)
                 for b in self.server.map.blocks
             },
+            places["Server.RunningSeconds"],
         )
 
     def _do(self, what):

@@ -383,7 +383,7 @@ def test_registers_that_are_not_there_are_another_interface(plcs, policy):
     at = plc.station.modbus.registers["policy"]
     text = next(u.body for u in portable.units(plc.project, plc.at) if u.name == "FB_policy")
     assert "nHashAt := 40000" in text and at.hash == 55000
-    elsewhere = Modbus("127.0.0.1", 502, 1, "ABCD", {"policy": Registers(39000, at.inputs, at.result)})
+    elsewhere = Modbus("127.0.0.1", 502, 1, "ABCD", {"policy": Registers(39000, at.inputs, at.result)}, 40048)
     block = portable_program(plc.project, elsewhere).new("FB_policy")
     plc.cycles(block, bExecute=True)
     assert block.hrErrorCode == CallStatus.OTHER_INTERFACE and block.fbPredict.nException == 2
@@ -657,31 +657,6 @@ def test_a_model_that_is_too_large_to_share_blocks_is_refused(policy, tmp_path, 
         UnpackableError, match=r"'policy', tensor 'observation' \(28 bytes\): a model of 14 registers.*prefix"
     ):
         portable.units(of, modbus(of))
-
-
-def test_the_sample_for_openplcs_master_runs(policy):
-    """Its program packs what mbconfig.cfg writes, and unpacks what it reads: the registers of the server, in its order."""
-    of = project("cell", {"policy": policy})
-    texts = portable_files(of, modbus(of))
-    program = Program(texts["cell.st"], re.sub(r" AT %\w+", "", texts["cell_master.st"])).new("PRG_policy_Master")
-    program.stIn.observation[:] = X.tolist()
-    program()
-    assert [getattr(program, f"nTo{i}") for i in range(14)] == list(struct.unpack(">14H", X.astype(">f4").tobytes()))
-    assert not program.bValid and program.nVersion == 0
-    for i, word in enumerate((0, 0, 0, 3, *struct.unpack(">2H", struct.pack(">f", 1.5)))):
-        setattr(program, f"nFrom{i}", word)
-    program()
-    assert program.bValid and program.nVersion == 3 and program.stOut.force == 1.5
-    config = dict(re.findall(r'^(?:device0\.)?(\w+) = "(.*)"', texts["cell_mbconfig.cfg"], re.M))
-    at = modbus(of).registers["policy"]
-    assert config["Holding_Registers_Start"] == str(at.inputs) and config["Holding_Registers_Size"] == "14"
-    assert config["Holding_Registers_Read_Start"] == str(at.result) and config["Holding_Registers_Read_Size"] == "6"
-    assert config["Num_Devices"] == "1" and config["address"] == "192.168.10.20" and config["IP_Port"] == "502"
-
-
-def test_models_beyond_a_message_of_openplcs_master_are_left_out(policy, tmp_path):
-    of = project("cell", {"wide": wide(tmp_path)})
-    assert "cell_master.st" not in portable_files(of, modbus(of))
 
 
 def test_no_name_is_taken(texts):
