@@ -20,7 +20,7 @@ from rt_engine.program.calls import Buffer
 
 _MODES = ("nearest", "linear", "cubic")
 _WIDENED = tuple(map(np.dtype, (np.int8, np.uint8, np.int32)))
-"""Interpolated in float32, then cut off towards zero, as ONNX Runtime does."""
+"""Interpolated in float32, then cut off towards zero, as ONNX Runtime does; with antialias it rounds, and int8 wrongly."""
 _MOST_TAPS = 1 << 16
 
 
@@ -119,9 +119,10 @@ def _simple(node: Node, build: Builder, scales: list[float]) -> None:
 def _resampled(build: Builder, x: Buffer, y: Buffer, axes: list[_Axis], filter: _Filter, outside: float) -> None:
     if filter.mode not in _MODES:
         raise Refusal(f"mode '{filter.mode}'", f"use one of {', '.join(_MODES)}")
-    widened = filter.mode == "linear" and x.dtype in _WIDENED
+    widened = filter.mode == "linear" and not filter.antialias and x.dtype in _WIDENED
     if filter.mode != "nearest" and x.dtype not in FLOATS and not widened:
-        raise Refusal(f"{filter.mode} interpolation of {x.dtype} is not supported", "cast to float32")
+        how = f"{filter.mode} interpolation of {x.dtype}{' with antialias' if filter.antialias else ''}"
+        raise Refusal(f"{how} is not supported", "cast to float32")
     if filter.antialias and filter.mode == "nearest":
         raise Refusal("antialias with mode nearest", "use mode linear or cubic")
     if not y.size:

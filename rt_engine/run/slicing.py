@@ -67,6 +67,8 @@ class Sliced:
     """How many records there are more than the program has, as some were too long."""
     longest_ns: int
     """Of the longest piece."""
+    surely_ns: int
+    """Of the longest that ran: what a branch takes that was not taken is a guess."""
     cycles: int
     """So many slices a run takes."""
     too_long: tuple[TooLong, ...]
@@ -92,11 +94,11 @@ class Sliced:
     @property
     def never_beside(self) -> str:
         """Why it never ends beside a live version, where it begins no part that may not fit; empty where it does."""
-        if self.longest_ns <= self.slice_ns:
+        if self.surely_ns <= self.slice_ns:
             return ""
-        would = 1.25 * self.longest_ns / 1e3
+        would = 1.25 * self.surely_ns / 1e3
         return (
-            f"a part of the model may take {self.longest_ns / 1e3:,.0f} us, and beside a live version none is begun that may take "
+            f"a part of the model may take {self.surely_ns / 1e3:,.0f} us, and beside a live version none is begun that may take "
             f"longer than the slice of {self.slice_ns / 1e3:,.0f} us: a slice from {would:,.0f} us on suffices, or a smaller "
             "layer, or no shadow"
         )
@@ -120,16 +122,19 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
     """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew."""
     program = context._executable.program
     records = context._executable.records
-    times, parts = measured(context, records), dict[int, int]()
+    least = measured(context, records)
+    times = known(program.kernels, records, least)
     for _ in range(ROUNDS):
         parts = {i: -int(-PARTS * t // slice_ns) for i, t in enumerate(times) if 2 * t > slice_ns}
         longer = split(program.kernels, records, parts)
         if len(longer) == len(records):
             break
-        records, times = longer, measured(context, longer)
+        records, least = longer, measured(context, longer)
+        times = known(program.kernels, records, least)
     pieces = list(grouped(times, borders(program.kernels, records), min(group_ns or GROUP_NS, slice_ns // 4)))
     lay_out(context, records, pieces, times)
     sums = [sum(times[first:end]) for first, end in pieces]
+    ran = [ns for ns, (first, end) in zip(sums, pieces, strict=True) if (least[first:end] < NEVER).all()]
     steps = [sums[i] for i in walk(program.kernels, records, pieces)]
     best = ((int(ns / (1 + ROOM)), first) for ns, (first, _) in zip(sums, pieces, strict=True))
     found = sorted(((ns, first) for ns, first in best if ns > slice_ns), reverse=True)
@@ -140,13 +145,14 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
         pieces=len(pieces),
         split=len(records) - len(context._executable.records),
         longest_ns=max(sums, default=0),
+        surely_ns=max(ran, default=0),
         cycles=cycles_of(steps, slice_ns),
         too_long=tuple(TooLong(node.name, node.operator, ns) for ns, node in nodes),
     )
 
 
-def measured(context: Context, records: Records) -> list[int]:
-    """Nanoseconds of each record: the least of several runs, as who measures may be interrupted at any time, and `ROOM`.
+def measured(context: Context, records: Records) -> NDArray[Any]:
+    """Nanoseconds of each record, the least of several runs, as who measures may be interrupted at any time; NEVER: it did not run.
 
     Inputs are zero meanwhile: a branch that is not taken then, and what lies behind a record that ends the run, is `unseen`.
     """
@@ -164,7 +170,7 @@ def measured(context: Context, records: Records) -> list[int]:
     context.reset()
     for view in context.outputs.values():
         view[...] = np.zeros((), view.dtype)
-    return known(context._executable.program.kernels, records, least)
+    return least
 
 
 def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:

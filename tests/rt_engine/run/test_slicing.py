@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -163,3 +164,21 @@ def test_a_piece_that_is_put_off_forgets_what_it_took_once() -> None:
     run, clock = library.function("execute_slice"), library.address("slices_clock")
     assert run(context.block_address, clock, 0, 0, 0) == MORE
     assert int(pieces["most_ns"][0]) == 15_500_100
+
+
+def test_a_branch_that_was_not_taken_refuses_no_shadow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes is a guess, and it may never run."""
+    monkeypatch.setattr("rt_engine.run.slicing.unseen", lambda kernel, record: 1_000_000 * US)
+
+    def branch(name: str) -> onnx.GraphProto:
+        of = helper.make_tensor_value_info(name, TensorProto.FLOAT, [64])
+        return helper.make_graph([helper.make_node("Exp" if name == "taken" else "Log", ["x"], [name])], name, [], [of])
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [64]) for name in "xy"]
+    wanted = helper.make_tensor_value_info("other", TensorProto.BOOL, [])
+    node = helper.make_node("If", ["other"], ["y"], then_branch=branch("asked"), else_branch=branch("taken"))
+    graph = helper.make_graph([node], "g", [ends[0], wanted], ends[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    found = slice_runs(rt_engine.load(proto).context(), 50_000 * US)
+    assert found.longest_ns >= 1_000_000 * US > 50_000 * US > found.surely_ns > 0
+    assert found.never_beside == ""
