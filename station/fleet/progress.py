@@ -47,7 +47,8 @@ class Progress:
         self._there: set[str] = set()
         self._fetching: set[str] = set()
         self._fetches: dict[str, Retry] = {}
-        self.applying: set[str] = set()
+        self.applying: dict[str, str] = {}
+        """Slot -> the version that the station is taking, until it was looked at since."""
         self._unseen: set[str] = set()
         """Slots whose attempt has ended, and that were not looked at since."""
         self._applies: dict[Key, Retry] = {}
@@ -66,8 +67,8 @@ class Progress:
     def look(self, slots: Mapping[str, SlotSeen]) -> None:
         """The station as it is now."""
         self.seen = slots
-        self.applying -= self._unseen
-        self._unseen.clear()
+        while self._unseen:
+            self.applying.pop(self._unseen.pop(), None)
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Progress:
 
     def begun(self, slot: str, wanted: Wanted) -> None:
         """It is on the disk: the attempt is made."""
-        self.applying.add(slot)
+        self.applying[slot] = wanted.sha256
         self._free.discard((slot, wanted.sha256, wanted.serial))
 
     def applied(self, slot: str, wanted: Wanted, why: str, after: After) -> None:
@@ -134,8 +135,10 @@ class Progress:
         if tried.stage is not None:
             return _after_end(seen, tried)
         runs, is_it = seen.sha256 == wanted.sha256, seen.candidate == wanted.sha256
-        if seen.state in STAGES:
-            return (STAGES[seen.state], seen.why) if is_it else (Stage.WAITING, "another change of it is under way")
+        if seen.state in STAGES and is_it:
+            return STAGES[seen.state], seen.why
+        if seen.state in STAGES or self.applying.get(slot, wanted.sha256) != wanted.sha256:
+            return Stage.WAITING, "another change of it is under way"  # it may be live later: what runs now is no end
         if runs:
             return Stage.COMMITTED, seen.why if is_it else "it runs already"
         if is_it and seen.state in FAILED and tried.attempts:

@@ -210,6 +210,22 @@ def test_two_orders_at_once_end_with_the_newer():
     assert box.plant.committed["policy"] == sha_of("b")
 
 
+def test_an_order_to_go_back_that_comes_while_the_station_takes_a_version_takes_that_one_back():
+    """The version before runs still: that is no end, what is under way would be live behind it."""
+    box = Box()
+    box.do(box.agent.connected())
+    box.is_slow = True
+    box.order(7, {"policy": wanted("new", before=OLD)})
+    box.look()
+    assert len(box.under_way) == 1
+    box.order(8, {"policy": wanted("old", 0, back=True, before=sha_of("new"))})
+    box.look(3)
+    assert stage(box) == Stage.WAITING
+    box.finish()
+    box.look(8)
+    assert (stage(box), box.plant.committed["policy"]) == (Stage.COMMITTED, OLD)
+
+
 def test_a_file_that_cannot_be_had_is_asked_for_with_longer_and_longer_pauses():
     box = Box()
     box.do(box.agent.connected())

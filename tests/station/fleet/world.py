@@ -104,6 +104,7 @@ class Killed(Exception):
 class Box:
     """A station of a test. `disk`, `plant` and `cache` outlive a kill.
 
+    `is_slow`: what the station is to take is `under_way` until `finish`.
     `dies_at`: before the effect of that number (from 0); each effect has two moments: before it, and after it before it is known.
     """
 
@@ -115,6 +116,7 @@ class Box:
         self.published, self.notes, self.fetches = [], [], 0
         self.fetch_fails, self.disk_fails, self.health = "", "", Health()
         self.plant_fails, self.plant_after = "", After.AGAIN
+        self.is_slow, self.under_way = False, []
         self.boot()
 
     def boot(self):
@@ -151,6 +153,8 @@ class Box:
                     self.cache.add(want.sha256)
                 self._moment()
                 return self.agent.fetched(want.sha256, self.fetch_fails)
+            case Apply() if self.is_slow:
+                self.under_way.append(out)
             case Apply(slot, want):
                 why = self.plant_fails or self.plant.apply(slot, want.sha256)
                 self._moment()
@@ -158,6 +162,11 @@ class Box:
             case Note():
                 self.notes.append(out)
         return []
+
+    def finish(self):
+        """The station takes what is under way."""
+        self.is_slow, outs, self.under_way = False, self.under_way, []
+        self.do(outs)
 
     def order(self, *args, **more):
         self.do(self.agent.received(TOPICS.desired(self.name), order(self.name, *args, **more)))
