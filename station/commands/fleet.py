@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -100,6 +99,8 @@ def rollout(
 
     labels = _labels(label)
     with explained(Terminal(stderr=True)):
+        import asyncio
+
         from station.fleet.begin import plan_of
         from station.fleet.commander import begun, command
         from station.fleet.file import read_fleet
@@ -225,6 +226,8 @@ def _tell_waves(file: Path, plan: Plan) -> None:
 
 def _run(file: Path, work: Callable[[CommandOptions, AuditLog], Coroutine[Any, Any, T]]) -> T:
     """What it gives, with the fleet file's options, and its audit log open meanwhile."""
+    import asyncio
+
     from station.fleet.file import read_fleet
 
     read: FleetFile = read_fleet(file)

@@ -324,8 +324,8 @@ class FleetAgent:
 
     async def stop(self) -> None:
         """Tell the broker that we leave, and end."""
-        thread, loop, life = self._thread, self._loop, self._life
-        self._thread = None
+        thread, self._thread = self._thread, None  # before what is asked: who begins only now sees it
+        loop, life = self._loop, self._life
         if thread is None or loop is None or life is None:
             return
         with suppress(RuntimeError):  # it has ended already
@@ -340,7 +340,7 @@ class FleetAgent:
     async def _live(self) -> None:
         """Until cancelled. What keeps the agent from its work, a full disk, a file that cannot be read, is told, and tried again."""
         self._loop, self._life = asyncio.get_running_loop(), asyncio.current_task()
-        while True:
+        while self._thread is threading.current_thread():  # else it was stopped before it had begun
             try:
                 await self._run()
             except (OSError, ForgedError, SigningError, BrokerError, RefusedError) as error:
