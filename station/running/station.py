@@ -193,9 +193,11 @@ class Station:
 
     def _stop_link(self, name: str, link: Link, safe: bool) -> None:
         confirmed = link.stop(safe)
-        if safe and any(tag.direction == "out" for tag in link.tags):
+        table = self.file.config.links[name]
+        has_device = link.has_driven or not table.is_called  # no client has read outputs that one could act on
+        if safe and has_device and any(tag.direction == "out" for tag in link.tags):
             self._telling.safe_confirmed[name] = confirmed
-            by = self.file.config.links[name].confirmed_by
+            by = table.confirmed_by
             words = f"written, {by}" if confirmed else f"NOT {by}"
             self._note("link", name, f"safe values {words}", confirmed)
 

@@ -180,7 +180,8 @@ class Telling:
         return replace(view, due_ns=view.due_ns + self._scheduler.shift_ns)
 
     def _link_view(self, name: str, link: Link) -> LinkView:
-        return LinkView.of(name, self._config.links[name].describe(), link.status(), self.safe_confirmed.get(name))
+        table = self._config.links[name]
+        return LinkView.of(name, table.describe(), link.status(), self.safe_confirmed.get(name), table.is_called)
 
     def _server_views(self) -> tuple[ServerView, ...]:
         status = self._servers()

@@ -142,7 +142,8 @@ class TaskView:
 class LinkView(BaseModel):
     """One link: where it goes and how it does. Statistics that have no name of their own here are attributes all the same.
 
-    `safe_confirmed`: did the device confirm its safe values at the end? None while it runs, or without outputs.
+    `safe_confirmed`: did the device confirm its safe values at the end? None while it runs, or without outputs, or where no client
+    has called. `is_called`: by PLC clients, when they like.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -162,9 +163,12 @@ class LinkView(BaseModel):
     timeouts: int = 0
     lost_reason: str = ""
     note: str = ""
+    is_called: bool = False
 
     @classmethod
-    def of(cls, name: str, device: str, status: LinkStatus, safe_confirmed: bool | None) -> LinkView:
+    def of(
+        cls, name: str, device: str, status: LinkStatus, safe_confirmed: bool | None, is_called: bool = False
+    ) -> LinkView:
         """A link as it is."""
         return cls(
             name=name,
@@ -175,6 +179,7 @@ class LinkView(BaseModel):
             lost_reason=status.lost_reason,
             note=status.note,
             safe_confirmed=safe_confirmed,
+            is_called=is_called,
             **{statistic.name: getattr(status, statistic.name) for statistic in LINK_STATISTICS},
         )
 

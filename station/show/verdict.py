@@ -96,7 +96,9 @@ def _links(snapshot: Snapshot) -> Iterator[Remark]:
     for link in snapshot.links:
         reason = link.last_error if link.never_up else link.lost_reason or link.last_error
         why = f": {reason}" if reason else ""
-        if link.never_up:
+        if link.never_up and link.is_called:
+            yield Remark("warn", f"{link.name}: no PLC client has called")
+        elif link.never_up:
             yield Remark("bad", f"{link.name} was never up{why}")
         elif link.timeouts:
             times = "once" if link.timeouts == 1 else f"{link.timeouts:,} times"

@@ -78,4 +78,10 @@ def test_the_pod_has_what_doctor_asks_of_kubernetes():
     ):
         assert words in text
     command = re.search(r'^HEALTHCHECK .* CMD \["(.*)"\]', CONTAINERFILE, re.M)[1].split('", "')
-    assert f"command: [{', '.join(command)}]" in text
+    assert f"command: [{', '.join(command)}]" in text.partition("readinessProbe")[2].partition("livenessProbe")[0]
+
+
+def test_no_pod_is_started_again_because_a_device_is_away():
+    """Its other devices' outputs would be made safe for nothing: it is alive as long as it answers."""
+    text = (ROOT / "packaging/pod.yaml").read_text()
+    assert "rt-engine, status]}" in text.partition("livenessProbe")[2].splitlines()[1]

@@ -21,7 +21,8 @@ from station.file.reading import read_station
 from station.running.signals import stopped_by_signals
 from station.running.station import Station
 from station.show.report import to_html, to_json
-from tests.station.stations import STATION, Recorder, running, wait_for, write_station
+from station.show.verdict import judge
+from tests.station.stations import AXIS, PLC, SIM, STATION, Recorder, running, station_text, wait_for, write_station
 
 
 @pytest.fixture
@@ -524,3 +525,21 @@ def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatc
     over.set()
     hung.join()
     assert given_up.is_set()
+
+
+def test_a_plc_link_that_nobody_has_called_is_no_fault_of_a_run(tmp_path):
+    """A PLC that is not there yet: no exit code 1, so nothing starts a healthy station again for it."""
+    axis = AXIS.replace("a = {}", 'a = { link = "sim" }').replace("b = {}", 'b = { link = "sim" }')
+    axis = axis.replace(
+        "force = {",
+        'order = { link = "plc" }\nshown = { link = "plc", direction = "out", safe = 0 }\nforce = { link = "sim",',
+    )
+    text = station_text("bench", SIM, PLC, '[servers.modbus]\ntype = "modbus-tcp"\nport = 0\n', axis)
+    station = Station(read_station(write_station(tmp_path, text)))
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+    report = station.report()
+    assert [remark.text for remark in judge(report.snapshot) if "plc" in remark.text] == [
+        "plc: no PLC client has called"
+    ]
+    assert report.level != "bad" and received(station)[-1] == -1.0

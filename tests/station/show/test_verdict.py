@@ -64,6 +64,7 @@ def test_links():
     """Never up is bad, lost is a warning, both with the newest error."""
     dead = {"reads": 0, "writes": 0, "last_error": "refused"}
     assert judge(run_of(link=dead))[0] == Remark("bad", "plant was never up: refused")
+    assert judge(run_of(link=dead | {"is_called": True}))[0] == Remark("warn", "plant: no PLC client has called")
     assert judge(run_of(link={"reconnects": 3}))[0] == Remark("warn", "plant was lost 3 times")
 
 
