@@ -5,7 +5,8 @@ ChangeLog   open() -> head; append(entry) -> head            one thread
   audit.changes.jsonl.1  ... .7     full; never written again; dropped when older than they are kept, never younger
   audit.changes.jsonl               the newest; full at `most_bytes`, then it becomes .8
 
-Where it goes on is read from the files: after a start, and after a write that failed. What lies behind the last whole
+Where it goes on is read from the files: after a start, after a write that failed, and where another process has written. The
+commands of a fleet's commander share one log, so each record is written with the newest file locked. What lies behind the last whole
 record is a line that a power failure has cut: it stays, and the next record tells of it. Lines of a log that had no chain
 stay too: record 1 is linked to them.
 """
@@ -13,11 +14,12 @@ stay too: record 1 is linked to them.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +49,8 @@ class ChangeLog:
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES, keep: timedelta = KEEP) -> None:
         self.path, self._most_bytes, self._keep = path, most_bytes, keep
         self._end: _End | None = None
+        self._seen: tuple[int, int] | None = None
+        """The newest file (inode, bytes) as `_end` was read from it, or written to it."""
 
     @property
     def head(self) -> Head | None:
@@ -56,15 +60,18 @@ class ChangeLog:
     def open(self) -> Head:
         """Find where the log ends."""
         if self._end is None:
+            with suppress(FileNotFoundError):
+                self._seen = _identity(self.path.stat())
             self._end = _end_of(self.path)
         return self._end.head
 
     def append(self, entry: Mapping[str, Any]) -> Head:
         """Write a record, and sync it. Its keys must not be those of the chain."""
         self.open()
-        assert self._end is not None
         if self._is_full():
-            self._rotate()
+            with self._held():
+                if self._is_full():  # nobody else has made it the next number meanwhile
+                    self._rotate()
         return self._write(entry)
 
     def _is_full(self) -> bool:
@@ -74,20 +81,42 @@ class ChangeLog:
             return False
 
     def _write(self, entry: Mapping[str, Any]) -> Head:
-        end, self._end = self._end, None  # what a failure leaves is read from the file
-        assert end is not None
-        line, head = link({**entry, **end.tells}, end.head)
         is_new = not self.path.exists()
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        file = os.open(self.path, flags, MODE)
-        try:
+        with self._held() as file:
+            if self._seen != _identity(os.fstat(file)):
+                self._end = None
+            self.open()
+            end, self._end = self._end, None  # what a failure leaves is read from the file
+            assert end is not None
+            line, head = link({**entry, **end.tells}, end.head)
             self._put(file, (b"\n" if end.is_mid_line else b"") + line)
-        finally:
-            os.close(file)
+            self._seen = _identity(os.fstat(file))
         if is_new:
             _sync_folder(self.path.parent)
         self._end = _End(head, {}, is_mid_line=False)
         return head
+
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        """The newest file, which no other process writes or renames meanwhile. Without locks of the file system one may write."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        while True:
+            file = os.open(self.path, flags, MODE)
+            try:
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if self._is_named(file):
+                    yield file
+                    return
+            finally:
+                os.close(file)
+
+    def _is_named(self, file: int) -> bool:
+        """Has it still the name, or did it become full while its lock was waited for?"""
+        try:
+            return os.path.samestat(os.fstat(file), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     @staticmethod
     def _put(file: int, data: bytes) -> None:
@@ -111,7 +140,7 @@ class ChangeLog:
         self._end = None
         self.path.rename(full)
         _sync_folder(self.path.parent)
-        self._end = _end_of(self.path)
+        self.open()
         begin, _ = _times(full)
         for _, file in older:
             _, last = _times(file)
@@ -156,6 +185,10 @@ def _end_of(path: Path) -> _End:
     return (
         _End(Head(0, sha256(whole)), {"old": len(whole)}, ends_in_line) if rest else _End(START, {}, is_mid_line=False)
     )
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_size
 
 
 def _ends_in_line(file: Path) -> bool:

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -144,6 +146,42 @@ def test_a_log_without_hashes_goes_on_with_them(path, end):
     first = path.with_name(path.name + ".1")
     first.write_text(first.read_text().replace("client 1", "client 2"))
     assert verify(path).broken.kind == "changed"
+
+
+APPENDING = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from plc_bindings.security.changes import ChangeLog, entry_of
+
+log = ChangeLog(Path(sys.argv[1]), most_bytes=2000)
+log.open()
+print("there", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    log.append(entry_of(datetime.now(UTC), sys.argv[2], "rollout", str(number)))
+"""
+
+
+def test_several_processes_write_one_chain(path):
+    """As a rollout and a `fleet pause` do: each knows where the log ended before the other began."""
+    begin = [sys.executable, "-c", APPENDING, str(path)]
+    both = [subprocess.Popen([*begin, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "ab"]
+    for one in both:
+        one.stdout.readline()
+    for one in both:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in both:
+        one.communicate(timeout=60)
+    found = verify(path)
+    assert found.is_whole and found.records == 80, found
+    told = [(line.entry["who"], int(line.entry["outcome"])) for line in changes_of(path)]
+    assert (
+        [number for name, number in told if name == "a"]
+        == [number for name, number in told if name == "b"]
+        == [*range(40)]
+    )
 
 
 def test_files_that_are_too_old_are_dropped_and_none_that_is_younger(path):
