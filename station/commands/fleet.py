@@ -214,11 +214,13 @@ def _tell(plan: Plan) -> None:
 
 def _tell_waves(file: Path, plan: Plan) -> None:
     from rt_native.terminal import Terminal
+    from station.fleet.commander import check_selected
     from station.fleet.session import Session
     from station.fleet.show import waves_words
 
     async def look(options: CommandOptions, log: AuditLog) -> str:
         async with Session(options, log) as session:
+            check_selected(plan, session.fleet)
             return waves_words(plan, session.fleet)
 
     say(Terminal(), _run(file, look))

@@ -79,7 +79,7 @@ class Commander:
         """Become the commander, of this plan. Raises RolloutError: there is another one."""
         fleet = self._s.fleet
         if fleet.present.online and fleet.present.commander != self._s.id:
-            raise RolloutError(present_words(fleet))
+            raise RolloutError(_two_at_work(fleet))
         before = max((entry.plan.term for entry in self.diary.left), default=0)
         self._s.term = fleet.newest_term(before) + 1
         self.diary.open()
@@ -243,6 +243,10 @@ def present_words(fleet: Fleet) -> str:
     return f"a commander is at work: {fleet.present.who or 'somebody'}, term {fleet.present.term}"
 
 
+def _two_at_work(fleet: Fleet) -> str:
+    return f"{present_words(fleet)}; `rt-engine fleet status` shows its rollout, `rt-engine fleet abort` ends it"
+
+
 async def command(
     options: CommandOptions,
     log: Log,
@@ -260,7 +264,7 @@ async def command(
     """
     async with Session(options, log) as looking:
         if looking.fleet.present.online:
-            raise RolloutError(present_words(looking.fleet))
+            raise RolloutError(_two_at_work(looking.fleet))
     async with Session(options, log, commands=True) as session:
         commander = Commander(session)
         plan = await commander.take_term(begin(commander, session.fleet))
@@ -280,12 +284,19 @@ def begun(plan: Plan) -> Callable[[Commander, Fleet], Plan]:
                 f"rollout {other.id} is {other.state.value}{f' ({other.why})' if other.why else ''}: `rt-engine fleet resume`, "
                 "or `rt-engine fleet abort` first"
             )
-        if not any(fits(plan, member) for member in fleet.members.values()):
-            slots, known = ", ".join(plan.slots), len(fleet.members)
-            raise RolloutError(f"no station is selected that has reported a model {slots}; {known} are known")
+        check_selected(plan, fleet)
         return plan
 
     return begin
+
+
+def check_selected(plan: Plan, fleet: Fleet) -> None:
+    """Raises RolloutError where a plan is for nobody."""
+    if not any(fits(plan, member) for member in fleet.members.values()):
+        raise RolloutError(
+            f"no station is selected that has reported a model {', '.join(plan.slots)}; {len(fleet.members)} are known: "
+            "`rt-engine fleet status` lists them with their models"
+        )
 
 
 def none_open(commander: Commander) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from plc_bindings.mqtt.broker import Broker, BrokerOptions, Message
 from station.errors import RolloutError
-from station.fleet.commander import Commander, begun, command, gone_on
+from station.fleet.commander import Commander, begun, check_selected, command, gone_on
 from station.fleet.documents import Stage, Topics
 from station.fleet.rollout import Plan, RolloutState
 from station.fleet.session import CommandOptions, Session
@@ -103,6 +103,10 @@ def test_only_one_commands_and_words_reach_it(mosquitto, tmp_path):
             await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
             with pytest.raises(RolloutError, match="a commander is at work: anna, term 1"):
                 await command(options(mosquitto, tmp_path / "b", "bert"), log, begun(plan("r2", "other")))
+            async with Session(options(mosquitto, tmp_path / "b", "bert"), log) as looking:
+                check_selected(plan(), looking.fleet)
+                with pytest.raises(RolloutError, match="a model other; 4 are known: `rt-engine fleet status`"):
+                    check_selected(plan(slots={"other": wanted("new", 5)}), looking.fleet)
             paused, obeyed = await say(options(mosquitto, tmp_path / "b", "bert"), log, "pause")
             assert (paused.state, paused.why, obeyed) == (RolloutState.PAUSED, "by bert", True)
             await say(options(mosquitto, tmp_path / "b", "bert"), log, "resume")
