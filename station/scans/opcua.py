@@ -82,7 +82,6 @@ def _check(url: str, security: str, mode: str) -> None:
 def _found(errors: Terminal, url: str, under: str, how: How) -> ServerFound:
     import asyncio
 
-    from fieldbus.errors import ConfigurationError
     from station.errors import ScanError
     from station.scans.shared.opcua_proposal import ServerFound
     from station.scans.shared.progress import progress
@@ -90,8 +89,8 @@ def _found(errors: Terminal, url: str, under: str, how: How) -> ServerFound:
     try:
         from fieldbus.opcua.browsing import browse
         from fieldbus.opcua.session import Where
-    except ConfigurationError as error:
-        raise ScanError(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise ScanError(f"OPC UA needs the package asyncua: pip install 'rt-engine[opcua]' ({error})") from error
     where = Where(url, *how)  # type: ignore[arg-type]  # the mode has been checked
     with progress(errors) as (tell, _):
         tell(f"connecting to {url}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class BrokerServerTable(BrokerTable, ServerTable):
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Do files, user, certificates and encryption fit together?"""
         path = ("servers", name)
+        if importlib.util.find_spec("aiomqtt") is None:
+            yield Finding((*path, "type"), 'MQTT needs aiomqtt: pip install "rt-engine[mqtt]"', "warning")
         yield from super().findings(name, folder)
         yield from self.broker_findings(path, folder)
         yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)

@@ -1,6 +1,7 @@
 """`rt-engine scan opcua`, which is `opcua browse`: what a server has, and a station file that gets its values."""
 
 import json
+import sys
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_it_lists_for_programs(server):
 )
 def test_what_does_not_work_is_a_sentence(words, code, said):
     assert said in run("scan", "opcua", *words, code=code).output
+
+
+def test_a_missing_package_is_told_with_the_command(monkeypatch):
+    for name in [one for one in sys.modules if one.partition(".")[0] == "asyncua" or one.startswith("fieldbus.opcua")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "asyncua", None)
+    said = run("opcua", "browse", "opc.tcp://127.0.0.1:1", code=1).output
+    assert "OPC UA needs the package asyncua: pip install 'rt-engine[opcua]'" in said
 
 
 def test_what_the_server_offers_is_said(server):

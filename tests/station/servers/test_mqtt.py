@@ -40,6 +40,13 @@ def test_what_fits_together_is_good(tmp_path, keys):
     assert problems(tmp_path, keys) == []
 
 
+def test_a_missing_package_is_told_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert problems(tmp_path, 'broker = "127.0.0.1"') == [
+        ("servers.bus.type", 'MQTT needs aiomqtt: pip install "rt-engine[mqtt]"')
+    ]
+
+
 @pytest.mark.parametrize(
     ("keys", "key", "words"),
     [
