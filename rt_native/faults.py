@@ -7,6 +7,7 @@ The kernel ends a process whose thread has its own fault blocked, and nobody is 
 """
 
 import faulthandler
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -22,7 +23,17 @@ def leave_signals() -> None:
 
 
 def tell_faults() -> None:
-    """A fault ends this process with where each of its threads was, on standard error, if that is there."""
+    """A fault ends this process with where each of its threads was, on standard error, if that is there and takes it."""
     if not faulthandler.is_enabled() and sys.__stderr__ is not None:
         with suppress(OSError, ValueError):
-            faulthandler.enable(sys.__stderr__)
+            faulthandler.enable(_unheld(sys.__stderr__.fileno()))
+
+
+def _unheld(file: int) -> int:
+    """The same place, opened once more: a write there waits for nobody. Itself where it cannot be (a socket).
+
+    A terminal that is stopped, or a pipe that nobody reads, would hold the thread for ever, and the process would go on around it.
+    """
+    with suppress(OSError):
+        return os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return file

@@ -1,7 +1,9 @@
 """A fault in native code of a task: the process ends, and says in which thread it was."""
 
+import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -43,3 +45,21 @@ def test_a_fault_of_native_code_is_told_with_the_thread_that_made_it(program: st
     assert done.returncode == -11, done.stderr
     current = done.stderr.partition("Current thread")[2].splitlines()
     assert "Fatal Python error: Segmentation fault" in done.stderr and "in run_here" in current[1], done.stderr
+
+
+def test_a_fault_ends_the_process_though_nobody_reads_its_errors() -> None:
+    """Who waits for a reader in the handler of the fault never ends: other threads would drive devices on without it."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writes, b" " * 4096)
+    os.set_blocking(writes, True)
+    done = subprocess.Popen([sys.executable, "-c", LINK], stderr=writes, cwd=ROOT)
+    try:
+        assert done.wait(60) == -11
+    finally:
+        done.kill()
+        done.wait()
+        os.close(reads)
+        os.close(writes)
