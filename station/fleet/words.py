@@ -9,15 +9,17 @@ from typing import Any, Final
 from plc_bindings.mqtt.broker import BrokerError, Message
 from station.errors import RolloutError
 from station.fleet.commander import Commander, none_open, present_words
-from station.fleet.documents import Word
+from station.fleet.documents import Online, Word
 from station.fleet.events import Note
 from station.fleet.known import COMMANDERS
 from station.fleet.pins import Pins
-from station.fleet.rollout import Plan
+from station.fleet.rollout import Member, Plan
 from station.fleet.session import CommandOptions, Log, Session
 
 ANSWER_S: Final = 15.0
 """How long a commander takes at most to obey a word."""
+THERE_S: Final = 5.0
+"""How long a station takes at most to say that it is there all the same."""
 
 
 async def say(options: CommandOptions, log: Log, word: str, back: bool = False) -> tuple[Plan, bool]:
@@ -70,7 +72,7 @@ async def forget(options: CommandOptions, log: Log, station: str) -> bool:
         if session.fleet.present.online:
             raise RolloutError(f"{present_words(session.fleet)}; forget {station} when it has done")
         member = session.fleet.members.get(station)
-        if member is not None and member.online:
+        if member is not None and member.online and await _is_there(session, member):
             raise RolloutError(f"{station} is there, and would report again: end its agent, or rename it, first")
         topics = session.topics
         for topic in (topics.desired(station), topics.reported(station), topics.online(station)):
@@ -83,3 +85,13 @@ async def forget(options: CommandOptions, log: Log, station: str) -> bool:
         note = Note(options.who, f"station {station}", "forgotten: its order, its report and its key", True)
         session.note(note)
     return was_known
+
+
+async def _is_there(session: Session, member: Member) -> bool:
+    """A broker that died with a station says for ever that it is there; one that is there objects when it reads that it is not."""
+    member.online = False
+    await session.publish(session.topics.online(member.name), Online(online=False).text())
+    until = time.monotonic() + THERE_S
+    while not member.online and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+    return member.online

@@ -7,7 +7,7 @@ import pytest
 from plc_bindings.mqtt.broker import Broker, BrokerOptions, Message
 from station.errors import RolloutError
 from station.fleet.commander import Commander, begun, check_selected, command, gone_on
-from station.fleet.documents import Stage, Topics
+from station.fleet.documents import Online, Stage, Topics
 from station.fleet.rollout import Plan, RolloutState
 from station.fleet.session import CommandOptions, Session
 from station.fleet.words import forget, say
@@ -221,6 +221,8 @@ def test_a_station_that_is_gone_is_forgotten_and_one_that_is_there_is_not(mosqui
                 await command(options(mosquitto, tmp_path), log, begun(plan(waves=("all",))))
             with pytest.raises(RolloutError, match="s0 is there, and would report again"):
                 await forget(options(mosquitto, tmp_path), log, "s0")
+            async with Session(options(mosquitto, tmp_path), log) as session:  # a broker that died with it says so
+                await session.publish(session.topics.online("s1"), Online(online=True).text())
             assert await forget(options(mosquitto, tmp_path), log, "s1")
             assert not await forget(options(mosquitto, tmp_path), log, "s1")
             async with Session(options(mosquitto, tmp_path), log) as session:
