@@ -207,3 +207,12 @@ def test_full_buffers_go_through_the_sockets(compiler: Compiler, tmp_path: Path)
         pytest.skip("its transport is matiec's C")
     assert carried(compiler, tmp_path)
     assert [pair for pair in MOVED if carried(compiler, tmp_path, *pair)] == []
+
+
+def test_the_programs_for_openplcs_master_compile(compiler: Compiler, tmp_path: Path) -> None:
+    """With their places in the process image, beside the blocks that they do without."""
+    if not isinstance(compiler, Matiec):
+        pytest.skip("%IW100 is for matiec's family")
+    files = portable_files(demo(), modbus(demo()))
+    compiler.c(files["line4.st"] + files["line4_master.st"] + configuration("PRG_policy_Master"), tmp_path)
+    assert "__IW100" in (tmp_path / "LOCATED_VARIABLES.h").read_text()

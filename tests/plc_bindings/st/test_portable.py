@@ -295,6 +295,48 @@ def test_a_block_that_is_called_no_more_holds_up_nobody(plcs, policy, tmp_path):
     assert wide_gone.hrErrorCode == CallStatus.CONNECTION and not plc.connection.bReopen
 
 
+def test_numbers_that_come_again_are_nobody_elses(plcs, policy):
+    """A block that is called no more still awaits its answer when the numbers have gone round: none is given out twice."""
+    plc = plcs({"policy": policy})
+    gone, block = plc.program.new("FB_policy"), plc.program.new("FB_policy")
+    gone.stIn.observation, block.stIn.observation = X, -X
+    for _ in range(2):
+        plc.cycle(gone, bExecute=True)
+    awaited = gone.fbPredict.nNumber
+    assert gone.bBusy and awaited in plc.connection.at("aTaken").read()
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    plc.connection.nTransaction = awaited - 1
+    plc.cycles(block, bExecute=True)
+    want = policy.run({"observation": -X.reshape(1, 7)})[0].tobytes()
+    assert block.bValid and block.at("stOut").read() == want
+    plc.cycles(gone)
+    assert gone.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+
+
+def test_a_block_at_rest_compares_the_interface_again_on_a_new_connection(plcs, policy):
+    """The station was another one meanwhile, or another block had the connection opened anew, before this one was called."""
+    plc = plcs({"policy": policy})
+    block, other = plc.program.new("FB_policy"), plc.program.new("FB_policy")
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    assert plc.functions() == [3, 23, 23]
+    plc.connection.bOpen = False
+    block(stConnection=plc.connection)
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    assert plc.functions() == [3, 23, 23, 3, 23]
+    plc.transport.mute = True
+    plc.cycles(other, bExecute=True, nTimeout=3)
+    assert other.hrErrorCode == CallStatus.TIMEOUT
+    plc.transport.mute = False
+    before = len(plc.functions())
+    plc.cycles(block, bExecute=True)
+    assert block.bValid and plc.functions()[before:] == [3, 23]
+
+
 def test_who_opens_the_connection_anew_ends_the_calls_of_others_too(plcs, policy):
     """Their answers are lost: CONNECTION at once, not after their timeout; the next calls are good."""
     plc = plcs({"policy": policy})

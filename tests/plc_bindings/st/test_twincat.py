@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import blark.parse
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import rt_engine
 from fieldbus.ads import frames
@@ -28,7 +29,7 @@ from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.evaluator import syntax_errors
 from tests.plc_bindings.st.evaluator_types import Cell, buffer, string_type
-from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, twincat_program, wide
+from tests.plc_bindings.st.exported import ADS, POLICY, kinds, load, square_root, twincat_program, wide
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 
@@ -153,7 +154,7 @@ def test_a_rising_edge_runs_the_model_once(plc, policy):
     assert len(plc.ads.requests) == 2 and block.nAge == 5
     block(bExecute=False)
     plc.cycles(block, bExecute=True)
-    assert len(plc.ads.requests) == 3
+    assert [group for group, _, _ in plc.ads.requests[2:]] == [groups.LOOKUP, groups.PREDICT]
 
 
 def test_cyclic_calls_follow_each_other_and_keep_the_last_result(plc, policy):
@@ -240,6 +241,35 @@ def test_a_late_answer_is_a_timeout_and_does_not_become_the_next_result(plc, pol
     plc.cycles(block, bExecute=True, nTimeout=20)
     assert block.bValid
     assert block.at("stOut").read() == policy.run({name: X.reshape(1, 7)})[0].tobytes()
+
+
+def of_the_same_sizes(folder):
+    """Another interface, whose bytes are as many as the policy's."""
+    return load(
+        [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)],
+        [("x", TensorProto.FLOAT, [7])],
+        [("y", TensorProto.FLOAT, [])],
+        folder,
+    )
+
+
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_a_station_that_came_back_as_another_one_is_not_called(plc, policy, tmp_path, cyclic):
+    """While the block rested, or while it waited for an answer: the interface is compared before the next call."""
+    block = plc.program.new("FB_policy")
+    plc.cycles(block, bExecute=True)
+    assert block.bValid
+    if cyclic:
+        plc.ads.delay = 8
+        for _ in range(5):
+            block(bExecute=True, bCyclic=True, nTimeout=5)
+        assert block.hrErrorCode == CallStatus.TIMEOUT
+    else:
+        block(bExecute=False)
+    plc.ads.session, plc.ads.delay = Plc({"policy": of_the_same_sizes(tmp_path)}).ads.session, 1
+    for _ in range(15):
+        block(bExecute=True, bCyclic=cyclic, nTimeout=20)
+    assert block.hrErrorCode == CallStatus.OTHER_INTERFACE and not block.bValid
 
 
 def test_reset_forgets_the_call_and_the_error(plc):
