@@ -13,7 +13,7 @@ from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.program import Place, TensorSpec
 from rt_engine.run.blocks import BLOCK, STATE, STATES_HEAD
 from rt_engine.run.executable import Executable
-from rt_engine.run.fanned import Fanned
+from rt_engine.run.fanned import STANDING, Fanned
 from rt_engine.run.tensors import Tensors
 from rt_engine.state import check_states, from_bytes, initial_values
 from rt_native.memory import Block
@@ -202,14 +202,14 @@ class Context:
         of = self._fanned or self._executable
         program, table, records = self._executable.program, of.table, of.records
         data = [self._arena, self._block, self._tensors, self._states, table, program.weights]
+        if self._fanned and self._fanned.memory:
+            data.append(self._fanned.memory)
         return [*((b.address, b.nbytes) for b in data), (records.ctypes.data, records.nbytes)]
 
     def code(self) -> list[int]:
         """Where the functions begin that a run calls."""
-        count = len(self._executable.program.kernels)
-        kernels = self._executable.table.view(np.int64, 0, count).tolist()
-        more = self._fanned.table.view(np.int64, 8 * count, 2).tolist() if self._fanned else []
-        return [self.execute_address, *kernels, *more]
+        count = len(self._executable.program.kernels) + (len(STANDING) if self._fanned else 0)
+        return [self.execute_address, *(self._fanned or self._executable).table.view(np.int64, 0, count).tolist()]
 
     def _end(self, status: int, sample: int | None = None) -> None:
         if status:

@@ -3,7 +3,7 @@
     records     0           1        2 ... n - 1   |  n ...
                 begin_run   conv     fan_out       |  the first record, and pieces: reached by distance, never by the executor
                                      size 0: how many, size 1: bytes to the first
-    kernels     the program's, then fan_out, begin_run and pass_over
+    kernels     the program's, then those of `STANDING`
 
 Jumps stay right, as nothing moves. Pieces have the addresses of their kernels in them (`RECORD.spare`). Where a piece is several
 records (`run.chains`), one among the pieces stands for them; what they hand on lies in memory that a context has besides its arena.
@@ -128,14 +128,14 @@ def _writes_into(kernel: str, record: NDArray[Any], kept: list[tuple[int, int]])
 
 def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library: Library, share: float) -> Fanned:
     """Records in native memory, with those that fan out."""
-    library.need(_STANDING)
-    fan_out, begin_run, pass_over, run_chain = (library.address(name) for name in _STANDING)
+    library.need(STANDING)
+    kernels = [*addresses, *(library.address(name) for name in STANDING)]
+    fan_out, begin_run, pass_over, run_chain = range(len(addresses), len(kernels))
     many = [piece for _, pieces in cut.values() for piece in pieces]
     extra = len(many) + sum(len(piece) for piece in many if len(piece) > 1) + 1
     count, at, own = len(records), len(records), list[tuple[int, int]]()
     laid: NDArray[Any] = Block((count + extra) * RECORD.itemsize).view(RECORD, 0, count + extra)
     laid[:count] = records
-    kernels = [*addresses, fan_out, begin_run, pass_over]
 
     def put(place: int, step: Step) -> None:
         laid[place] = step.record
@@ -143,16 +143,16 @@ def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library
         own.extend((place, operand) for operand in step.own)
 
     for index, (end, pieces) in cut.items():
-        laid[index] = _standing_for(records[index], len(addresses), len(pieces), at - index)
+        laid[index] = _standing_for(records[index], fan_out, len(pieces), at - index)
         if end > index + 1:
-            laid[index + 1] = _standing_for(records[index], len(addresses) + 2, end, 0)
+            laid[index + 1] = _standing_for(records[index], pass_over, end, 0)
         behind = at + len(pieces)
         for piece in pieces:
             if len(piece) == 1:
                 put(at, piece[0])
             else:
-                laid[at] = _standing_for(records[index], 0, len(piece), behind - at)
-                laid["spare"][at] = run_chain
+                laid[at] = _standing_for(records[index], run_chain, len(piece), behind - at)
+                laid["spare"][at] = kernels[run_chain]
                 for step in piece:
                     put(behind, step)
                     behind += 1
@@ -160,7 +160,7 @@ def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library
         at = behind
     table = Block(8 * len(kernels))
     table.view(np.int64, 0, len(kernels))[:] = kernels
-    _begin_at(laid, at, kernels, begin=len(addresses) + 1, is_cut=0 in cut)
+    _begin_at(laid, at, kernels, begin_run, is_cut=0 in cut)
     laid.flags.writeable = False
     return Fanned(laid, table, count, len(cut), share, tuple(own))
 
@@ -174,7 +174,7 @@ def _begin_at(laid: NDArray[Any], at: int, kernels: Sequence[int], begin: int, i
     laid[0] = _standing_for(laid[at], begin, 1, at)
 
 
-_STANDING = ("fan_out", "begin_run", "pass_over", "run_chain")
+STANDING = ("fan_out", "begin_run", "pass_over", "run_chain")
 """Kernels of records that stand for others."""
 
 

@@ -14,13 +14,17 @@ _KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 def run_record(context: Context, index: int) -> int:
-    """Run one record; gives its status. It must not be one that jumps."""
-    first, count = int(context._fields["records"][0]), int(context._fields["count"][0])
-    context._fields["records"], context._fields["count"] = first + index * RECORD.itemsize, 1
+    """Run one record, on one core whatever a run has; gives its status. It must not be one that jumps."""
+    fields, own = context._fields, context._executable
+    here = {"records": own.records.ctypes.data + index * RECORD.itemsize, "count": 1, "table": own.table.address}
+    before = {name: int(fields[name][0]) for name in here}
     try:
+        for name, value in here.items():
+            fields[name] = value
         return int(context._run(context._argument))
     finally:
-        context._fields["records"], context._fields["count"] = first, count
+        for name, value in before.items():
+            fields[name] = value
 
 
 def stepped(context: Context) -> Iterator[tuple[int, int]]:

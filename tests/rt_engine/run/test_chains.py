@@ -5,9 +5,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
+from rt_engine.measure.profile import record_times
 from rt_engine.run import chains
 from rt_engine.run.chains import chains_of
 from rt_engine.run.context import Context
+from rt_engine.run.stepping import stepped
 from rt_engine.run.team import Team
 from tests.rt_engine.run.cutting import feeds_of
 
@@ -67,6 +69,26 @@ def test_contexts_do_not_share_the_memory_of_their_pieces(model):
     assert all(team.admit(context) for team, context in zip(teams, contexts, strict=True))
     one, other = (context._fanned.memory for context in contexts)
     assert one.address != other.address and one.nbytes == other.nbytes > 0
+
+
+def test_what_looks_at_records_knows_of_chains(model):
+    """A profile has all functions that stand for records, and the memory of pieces; to step is to run the program's own records."""
+    context, feeds, team = Context(model._executable), feeds_of(model), Team(2)
+    assert team.admit(context)
+    own = context._fanned.memory
+    assert (own.address, own.nbytes) in context.memory()
+    assert {int(kernel) for kernel in context._fanned.table.view(np.int64, 0, len(context.code()) - 1)} < {
+        *context.code()
+    }
+    assert int(context._fanned.records["kernel"].max()) < len(context.code()) - 1
+    context.inputs["x"][...] = feeds["x"]
+    times = record_times(context, 0.01)
+    assert [i for i in np.flatnonzero(times) if i in {chain.first for chain in _found(model)}]
+    wanted = context.outputs["y"].tobytes()
+    context.outputs["y"][...] = 0
+    context.inputs["x"][...] = feeds["x"]
+    assert [at for at, _ in stepped(context)] == list(range(len(model.program.records)))
+    assert context.outputs["y"].tobytes() == wanted
 
 
 def test_an_output_over_its_input_is_no_chain(model):
