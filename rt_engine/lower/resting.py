@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOCK = threading.Lock()
-_STATE = {"users": 0, "was enabled": False}
+_RESTS = 0
+"""With this threshold the collector never begins; what a program says with `gc.disable` meanwhile, for its own cycle, holds."""
+_STATE = {"users": 0, "threshold": 0}
 
 
 @contextmanager
@@ -18,13 +20,19 @@ def uncollected() -> Iterator[None]:
     """Any number of threads may be in it at once; behind the last of them it is as it was before the first."""
     with _LOCK:
         if _STATE["users"] == 0:
-            _STATE["was enabled"] = gc.isenabled()
-            gc.disable()
+            _STATE["threshold"] = _first_threshold(_RESTS)
         _STATE["users"] += 1
     try:
         yield
     finally:
         with _LOCK:
             _STATE["users"] -= 1
-            if _STATE["users"] == 0 and _STATE["was enabled"]:
-                gc.enable()
+            if _STATE["users"] == 0 and gc.get_threshold()[0] == _RESTS:
+                _first_threshold(_STATE["threshold"])
+
+
+def _first_threshold(wanted: int) -> int:
+    """Set it; gives what it was."""
+    first, *others = gc.get_threshold()
+    gc.set_threshold(wanted, *others)
+    return first

@@ -11,20 +11,24 @@ from rt_engine import compiler
 from rt_engine.lower.resting import uncollected
 
 
+def _rests():
+    return gc.get_threshold()[0] == 0
+
+
 def test_it_rests_while_a_model_is_lowered(monkeypatch):
     seen = []
     for name in ("lower", "assemble"):
         real = getattr(compiler, name)
-        monkeypatch.setattr(compiler, name, lambda *of, real=real: (seen.append(gc.isenabled()), real(*of))[1])
+        monkeypatch.setattr(compiler, name, lambda *of, real=real: (seen.append(_rests()), real(*of))[1])
     rt_engine.load(mlp([4, 8, 2], "Relu"))
-    assert seen == [False, False] and gc.isenabled()
+    assert seen == [True, True] and not _rests()
 
 
 def test_it_is_as_it_was_when_the_last_has_ended():
-    """Whether that failed, whoever was first, and also where somebody has switched it off."""
+    """Whether that failed, and whoever was first."""
     with pytest.raises(ZeroDivisionError), uncollected():
         _ = 1 // 0
-    assert gc.isenabled()
+    assert not _rests()
     inside, go_on = threading.Event(), threading.Event()
 
     def stay():
@@ -36,14 +40,26 @@ def test_it_is_as_it_was_when_the_last_has_ended():
     with uncollected():
         thread.start()
         assert inside.wait(30)
-    assert not gc.isenabled()
+    assert _rests()
     go_on.set()
     thread.join()
-    assert gc.isenabled()
-    gc.disable()
+    assert not _rests()
+
+
+def test_what_a_program_says_itself_meanwhile_holds():
+    """It switches the collector off for its own cycle, or has a threshold of its own, while another thread loads a model."""
+    before = gc.get_threshold()
     try:
         with uncollected():
+            gc.disable()
+        assert not gc.isenabled() and gc.get_threshold() == before
+        with uncollected():
+            gc.set_threshold(5000, 20, 20)
+        assert gc.get_threshold()[0] == 5000
+        gc.set_threshold(0)
+        with uncollected():
             pass
-        assert not gc.isenabled()
+        assert gc.get_threshold()[0] == 0
     finally:
+        gc.set_threshold(*before)
         gc.enable()
