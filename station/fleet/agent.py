@@ -82,6 +82,8 @@ class Agent:
         """An order that is good, and not on the disk yet; `_held_text` as it came."""
         self._held_text = self._held_note = ""
         self.refused, self._refusal = 0, ""
+        self._unkept = ""
+        """Why the newest memory is not on the disk."""
         self.orders = 0
         """Messages that were to be orders."""
         self._count = 0
@@ -144,7 +146,7 @@ class Agent:
         """What was to be written is on the disk."""
         written, armed = self._writing, self._arming
         assert written is not None, "something was written"
-        self._writing, self._arming = None, ""
+        self._writing, self._arming, self._unkept = None, "", ""
         before, self.memory, self.has_begun = self.memory, written, True
         self._progress.tried = written.tried
         notes, self._incoming = self._incoming, []
@@ -165,6 +167,7 @@ class Agent:
         """It is not: nothing follows from it. It is tried again with the next `seen`."""
         self._writing, self._arming, self._incoming = None, "", []
         words = f"{why}: no order can be followed until its folder can be written"
+        self._unkept = words[:MOST_WORDS]
         return [Note("fleet", "memory", f"refused: {words}")]
 
     def fetched(self, sha256: str, why: str = "") -> list[Out]:
@@ -315,7 +318,7 @@ class Agent:
             slots=dict(islice(self._slots(), MOST_SLOTS)),
             health=self._health,
             refused=self.refused,
-            refusal=self._refusal,
+            refusal=self._unkept or self._refusal,
         )
 
     def _slots(self) -> Iterator[tuple[str, Slot]]:

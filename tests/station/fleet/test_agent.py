@@ -195,9 +195,12 @@ def test_a_full_disk_follows_no_order_and_goes_on_later():
     box.look(5)
     assert box.plant.commits == [] and box.reported.generation == 0
     assert any("No space left" in note.outcome for note in box.notes)
+    box.look(2, every=REPORT_S)
+    assert box.reported.refusal.startswith("No space left"), "who commands is told, too"
     box.disk_fails = ""
     box.look(8)
     assert (box.plant.commits, box.reported.generation) == ([("policy", sha_of("new"))], 7)
+    assert box.reported.refusal == ""
 
 
 def test_two_orders_at_once_end_with_the_newer():
