@@ -91,11 +91,14 @@ def _optimise(module: Any, machine: Any) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def _internalise(module: Any, keep: set[str]) -> None:
-    """Everything but the exports becomes private, so that unused code goes and names cannot clash."""
-    for value in [*module.functions, *module.global_variables]:
-        if not value.is_declaration and value.name not in keep:
-            value.linkage = "internal"
+def _internalise(module: Any, export: str) -> None:
+    """Everything but the export becomes private, so that unused code goes and names cannot clash.
+
+    Its name is its place: Numba's have a number that says how much this process compiled before.
+    """
+    for number, value in enumerate([*module.functions, *module.global_variables]):
+        if not value.is_declaration and value.name != export:
+            value.linkage, value.name = "internal", f"{export}.{number}"
 
 
 def compiled(export: Any, target: Target) -> bytes:
@@ -105,7 +108,7 @@ def compiled(export: Any, target: Target) -> bytes:
     wrapper = llvm.parse_assembly(_wrapper(export.name, mangled, export.nargs))
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout
     module.link_in(wrapper)
-    _internalise(module, {export.name})
+    _internalise(module, export.name)
     _optimise(module, _machine(target))
     bitcode: bytes = module.as_bitcode()
     return bitcode

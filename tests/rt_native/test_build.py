@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from rt_native import build, lang
+from rt_native import build, histogram_native, lang
 from rt_native.target import host
 
 
@@ -33,6 +33,14 @@ def test_functions_lie_in_the_order_of_their_definition(monkeypatch):
     monkeypatch.setattr(build, "write", lambda output, data, exports, target: written.append(data))
     build.build({"outputs": {"json": "unused"}}, host())
     assert written == [b"012"]
+
+
+def test_what_a_worker_compiled_before_does_not_show(monkeypatch):
+    """Numba numbers what it compiles; where a local function is not inlined, its name is in the object."""
+    monkeypatch.setattr(build, "_optimise", lambda *_: None)  # nothing is inlined
+    [export] = lang.EXPORTS[histogram_native.__name__]
+    first, again = (build.emitted("m", [build.compiled(export, host())], host()) for _ in range(2))
+    assert first == again and f"{export.name}.".encode() in first
 
 
 def test_workers_end_with_the_compiler_however_it_ends():
