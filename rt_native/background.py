@@ -21,6 +21,8 @@ LOCK, STATE = "background.lock", "background.json"
 _MODES = ("", "never", "needed", "all")
 _STARTED: set[str] = set()
 """Libraries for which this process has started it."""
+_TAKEN: set[int] = set()
+"""Cores that it stays off."""
 
 
 def mode() -> str:
@@ -38,18 +40,20 @@ def mode() -> str:
     return word
 
 
-def start(name: str, modules: Iterable[str], taken: Iterable[int] = ()) -> None:
-    """Compile the rest of a library of ours (`rt_native.rest`), unless the environment says otherwise; returns at once.
+def stay_off(cores: Iterable[int]) -> None:
+    """What this process starts from now on leaves these cores alone, if there are others: their caches are the tasks', too."""
+    _TAKEN.update(cores)
 
-    `taken`: cores that it stays off, if there are others: caches of tasks are theirs, too.
-    """
+
+def start(name: str, modules: Iterable[str]) -> None:
+    """Compile the rest of a library of ours (`rt_native.rest`), unless the environment says otherwise; returns at once."""
     if mode() or name in _STARTED:
         return
     _STARTED.add(name)
     with suppress(OSError):  # no process: the next start tries again
         subprocess.Popen(
             isolated.command(
-                "rt_native.rest", name, ",".join(map(str, sorted(taken))), *modules, writes_bytecode=False
+                "rt_native.rest", name, ",".join(map(str, sorted(_TAKEN))), *modules, writes_bytecode=False
             ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

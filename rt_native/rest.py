@@ -40,9 +40,10 @@ def yield_to_all() -> None:
     """Let this process, and those that it starts, run when nothing else wants to."""
     os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    # A session is a group of its own, with a share of its own, where the kernel makes such groups.
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19", encoding="utf-8")
+    # A session is a group of its own, with a share of its own, where the kernel makes such groups; this one may be another's.
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text("19", encoding="utf-8")
 
 
 def stay_off(taken: str) -> None:

@@ -39,7 +39,7 @@ def compiling(config: StationConfig | None = None) -> Iterator[None]:
     from rt_native import background
 
     tasks = config.tasks.values() if config else ()
-    taken = {core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None}
+    background.stay_off(core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None)
     missing = [library for library in libraries() if background.mode() != "never" and not library.is_built()]
     with ThreadPoolExecutor(max(len(missing), 1)) as pool:
         jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
@@ -47,7 +47,7 @@ def compiling(config: StationConfig | None = None) -> Iterator[None]:
         for job in jobs:
             job.result()
     for library in missing:
-        background.start(library.name, library.modules, taken)
+        background.start(library.name, library.modules)
 
 
 def every() -> list[Library]:

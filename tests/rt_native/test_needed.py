@@ -159,6 +159,18 @@ def test_the_background_yields_to_everything():
     assert done.stdout.split() == ["True", "19", "19"]
 
 
+def test_the_share_of_a_session_that_others_began_is_theirs(monkeypatch):
+    """Who runs the program in a terminal, or in a test, is not slowed down with it."""
+    written: list[str] = []
+    monkeypatch.setattr("os.nice", lambda by: by)
+    monkeypatch.setattr("os.sched_setscheduler", lambda *_: None)
+    monkeypatch.setattr(Path, "write_text", lambda path, text, **_: written.append(f"{path} {text}"))
+    for leader, told in ((1, []), (os.getpid(), ["/proc/self/autogroup 19"])):
+        monkeypatch.setattr("os.getsid", lambda pid, leader=leader: leader)
+        rest.yield_to_all()
+        assert written == told
+
+
 @pytest.mark.parametrize("mode", ["never", "needed", "all"])
 def test_the_background_may_be_switched_off(mode, monkeypatch):
     """By any word of the variable."""

@@ -1,0 +1,20 @@
+"""What is compiled while a station is made."""
+
+from types import SimpleNamespace
+
+from rt_native import background
+from station.running import libraries
+
+
+def test_the_rest_is_off_the_tasks_cores_whoever_starts_it(monkeypatch):
+    """The first model that needs a kernel does, before the station is made."""
+    begun: list[list[str]] = []
+    monkeypatch.setattr(background.subprocess, "Popen", lambda command, **_: begun.append(command))
+    monkeypatch.setattr(background, "_STARTED", set())
+    monkeypatch.setattr(background, "_TAKEN", set())
+    monkeypatch.setattr(libraries, "libraries", lambda: [])
+    monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
+    tasks = {"fast": SimpleNamespace(cpu=3, helper_cpus=(2,)), "slow": SimpleNamespace(cpu=None, helper_cpus=())}
+    with libraries.compiling(SimpleNamespace(tasks=tasks)):
+        background.start("kernels", ("rt_native.histogram_native",))
+    assert [command[-3:] for command in begun] == [["kernels", "2,3", "rt_native.histogram_native"]]
