@@ -40,7 +40,7 @@ def _source(module: str, folders: tuple[str, ...]) -> Path | None:
     relative, ours = module.replace(".", os.sep), module.partition(".")[0] in _OURS
     for folder in (*folders, *([_ROOT] if ours else [])):
         for ending in (".py", f"{os.sep}__init__.py"):
-            if os.path.isfile(candidate := os.path.join(folder, relative + ending)):
+            if os.path.isfile(candidate := os.path.join(folder, "") + relative + ending):
                 return Path(candidate)
     return None
 

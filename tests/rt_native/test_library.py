@@ -209,6 +209,8 @@ def test_without_a_terminal_lines_tell_how_far_it_is():
         "import gains as g  # of the plant\n",
         "from math import (\n    sin,  # an import\n    cos,\n)\nfrom gains import (\n    P,\n)\n",
         "if True:\n    import gains\n",
+        "from .gains import P\n",
+        "from . import gains\n",
     ],
 )
 def test_every_way_to_import_is_seen(tmp_path, text):
