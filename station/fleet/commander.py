@@ -63,6 +63,7 @@ class Commander:
         self._timers = Timers()
         self.diary = Diary(session.options.folder)
         self._next = 1
+        self._auditing: asyncio.Task[bool] | None = None
 
     def open_plan(self, to_take_back: bool = False) -> Plan | None:
         """The rollout that is open: the newer of what the broker and the journal have; None: there is none.
@@ -121,8 +122,13 @@ class Commander:
             self.diary.cut()
 
     async def _is_audited(self) -> bool:
-        with suppress(TimeoutError, RefusedError):
-            return await asyncio.wait_for(in_thread(self._s.log.settled, "fleet audit"), AUDIT_S)
+        """Has the audit log all? A place that hangs is waited for once, by one thread."""
+        if self._auditing is not None and not self._auditing.done():
+            return False
+        self._auditing = asyncio.create_task(in_thread(self._s.log.settled, "fleet audit"))
+        await asyncio.wait((self._auditing,), timeout=AUDIT_S)
+        with suppress(asyncio.InvalidStateError, RefusedError):
+            return self._auditing.result()
         return False
 
     # --- words --------------------------------------------------------------------------------------------------------

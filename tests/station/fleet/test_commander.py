@@ -1,6 +1,7 @@
 """A commander, without a broker: what it says again, which terms it takes, what it keeps of stations' keys."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -192,6 +193,27 @@ def test_the_journal_is_cut_and_no_order_is_in_it_alone(tmp_path, monkeypatch):
         assert journal_of(tmp_path)[-1] == 21 and len(journal_of(tmp_path)) < 6
         await again.leave()
         assert journal_of(tmp_path) == [21]
+
+    asyncio.run(main())
+
+
+def test_an_audit_log_whose_place_hangs_is_waited_for_once(tmp_path, monkeypatch):
+    """Not at every look, with a thread each, while the journal is long."""
+    monkeypatch.setattr("station.fleet.commander.AUDIT_S", 0.05)
+    asked, hangs = [], threading.Event()
+
+    async def main():
+        one = session(tmp_path)
+        commander = Commander(one)
+        await commander.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
+        one.log.settled = lambda: asked.append(1) or hangs.wait(30)
+        for _ in range(5):
+            await commander._tidy()
+        assert len(asked) == 1
+        hangs.set()
+        await asyncio.wait((commander._auditing,))
+        assert await commander._is_audited() and len(asked) == 2
+        await commander.leave()
 
     asyncio.run(main())
 
