@@ -31,5 +31,8 @@ def shown(value: object, most: int = 60) -> str:
     """What came, short."""
     if isinstance(value, list | dict) and len(value) > 8:
         return f"{'an array' if isinstance(value, list) else 'an object'} of {len(value):,}"
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:  # orjson reads what is nested more deeply than Python can write
+        text = "what is nested too deeply"
     return text if len(text) <= most else f"{text[:most]}..."

@@ -21,6 +21,8 @@ from plc_bindings.http.tensors import WHOLE_NUMBERS, Raw, from_binary, from_json
 
 MOST_HEADS: Final = 32
 """JSON of so many calls of a model is remembered."""
+MOST_REMEMBERED: Final = 4096
+"""Bytes of it: beside a tensor's numbers, in which objects without end would take twenty times as many."""
 _T = TypeVar("_T")
 _MARK: Final = secrets.token_hex(16)
 _DATA: Final = re.compile(rb'"data"\s*:\s*\[')
@@ -155,9 +157,12 @@ class Reader:
         if head.id is not None or len(text) > WHOLE:
             return
         if head.is_bare:
-            _keep(self._heads, text, head)
+            if len(text) <= MOST_REMEMBERED:
+                _keep(self._heads, text, head)
         elif len(head.given) == 1 and (array := _ARRAY.match(text, data)) is not None:
             prefix, suffix = text[:data], text[array.end() :]
+            if len(prefix) + len(suffix) > MOST_REMEMBERED:
+                return
             try:
                 marked = _read(b'%b"%b"%b' % (prefix, _MARK.encode(), suffix), self._ends, self._most, quick)
             except Refusal:

@@ -123,7 +123,7 @@ class Store:
 
     def _is_due(self) -> bool:
         """Is there something in the file that the disk may not have, and time to wait for it?"""
-        return self._synced < self._in_file and time.monotonic() - self._synced_s >= SYNC_S
+        return bool(self._file_bytes) and self._synced < self._in_file and time.monotonic() - self._synced_s >= SYNC_S
 
     def load(self) -> None:
         """Take what the file has, before anything else is put."""

@@ -132,6 +132,14 @@ def test_what_is_wrong_is_said(body, words):
     assert refused.value.status in (400, 413)
 
 
+@pytest.mark.parametrize("where", [b"%b", b'{"inputs":%b}', b'{"inputs":[{"name":"x","datatype":"FP32","shape":%b}]}'])
+def test_what_is_nested_is_refused_however_deep_it_is(where):
+    """orjson reads 1,024 levels; Python shows fewer than that."""
+    for depth in range(900, 1100, 5):
+        with pytest.raises(Refusal):
+            ask(where % (b"[" * depth + b"]" * depth))
+
+
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
@@ -199,6 +207,11 @@ def test_json_that_came_before_is_not_read_again(texts):
         call(binary | {"a": number})
         call(tensor() | {"a": number}, b"")
     assert max(len(reader._heads), len(reader._frames)) <= question.MOST_HEADS
+    long = "." * question.MOST_REMEMBERED
+    known = len(reader._heads), len(reader._frames)
+    call(binary | {"a": long})
+    call(tensor() | {"a": long}, b"")
+    assert (len(reader._heads), len(reader._frames)) == known
 
 
 def test_of_json_that_came_before_the_numbers_alone_are_read(texts):

@@ -124,6 +124,16 @@ def test_the_disk_is_waited_for_once_a_second(tmp_path, monkeypatch):
     store.confirm(2)
     store.keep()
     assert len(synced) == 3 and file.read_bytes() == b""
+    store.put(record(2))
+    store.keep()
+    store.put(record(3))
+    store.keep()  # which the disk has not been waited for
+    store.take(9)
+    store.confirm(4)
+    emptied = file.stat()
+    now_s += SYNC_S
+    store.keep()
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (emptied.st_ino, emptied.st_mtime_ns)
 
 
 def test_confirmed_records_do_not_come_back_once_the_file_is_written_anew(tmp_path):
