@@ -159,7 +159,7 @@ class ModelSlot:
     def check(self, model: Model) -> None:
         """Raise InterfaceError unless `model` can take the place of the running one."""
         _check_loaded(model)
-        if why := objection(self.name, self.model.inputs, self.model.outputs, model):
+        if why := objection(self.name, self.model.inputs, self.model.outputs, self.model.classes, model):
             raise InterfaceError(why)
 
     def update(

@@ -32,7 +32,7 @@ class OpcUaLimits:
 
     sessions: int = 32
     subscriptions: int = 10
-    items: int = 10_000
+    items: int = 20_000
     message_bytes: int = 1 << 20
     nodes: int = 1000
     """In one request; more references than that are browsed in several."""
@@ -58,7 +58,7 @@ class OpcUaOptions:
     host: str = "127.0.0.1"
     port: int = 4840
     station: str = "station"
-    application_uri: str = "urn:rt-engine:station"
+    application_uri: str = "urn:rt-engine:station:station"
     certificates: Path | None = None
     policies: tuple[str, ...] = POLICIES
     modes: tuple[str, ...] = MODES

@@ -23,6 +23,7 @@ from plc_bindings.opcua.engine import Engine
 from plc_bindings.opcua.files import Transfers
 from plc_bindings.opcua.options import OpcUaOptions
 from plc_bindings.opcua.reading import Reading
+from plc_bindings.opcua.space import NAMESPACE
 from plc_bindings.security.access import Access
 from plc_bindings.security.updates import Updates
 
@@ -90,6 +91,11 @@ class OpcUaServer(Apart):
                 self._own = self._folder.own()
             except ConfigurationError as error:
                 raise OSError(str(error)) from error
+            if self._own.uri == NAMESPACE:
+                raise OSError(
+                    f"its certificate is for the URI {NAMESPACE}, which names the values of every station: make one with another "
+                    "(rt-engine opcua certificate --uri)"
+                )
 
     async def serve(self, listener: socket.socket, begun: Callable[[], None], done: asyncio.Event) -> None:
         """Serve until `done`."""

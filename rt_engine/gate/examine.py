@@ -113,7 +113,7 @@ def _recorded(model: Model, job: GateJob, over: Over | None) -> Check:
 def _interface(model: Model, job: GateJob) -> Check:
     if job.inputs is None and job.outputs is None:
         return Check("interface", Outcome.SKIPPED, "no version is running to which it could be compared")
-    why = objection(job.slot, job.inputs, job.outputs, model)
+    why = objection(job.slot, job.inputs, job.outputs, job.classes, model)
     return Check("interface", Outcome.FAILED if why else Outcome.PASSED, why or "that of the running model")
 
 

@@ -66,7 +66,7 @@ class GateJob:
 
     Args:
         slot: for messages.
-        inputs, outputs: of the running model; None: none runs, so every interface will do.
+        inputs, outputs, classes: of the running model; None: none runs, so every interface will do.
         budgets: one for each task that runs the slot.
         running: the running model's `metadata`, in which its contract is.
         needs_contract: is a file without a contract refused?
@@ -82,6 +82,7 @@ class GateJob:
     slot: str = ""
     inputs: tuple[TensorSpec, ...] | None = None
     outputs: tuple[TensorSpec, ...] | None = None
+    classes: Mapping[str, tuple[Any, ...]] | None = None
     budgets: tuple[Budget, ...] = ()
     running: Mapping[str, str] = field(default_factory=dict)
     needs_contract: bool = False
@@ -103,6 +104,7 @@ class GateJob:
         made = {
             "inputs": _specs(data["inputs"]),
             "outputs": _specs(data["outputs"]),
+            "classes": data["classes"] and {name: tuple(found) for name, found in data["classes"].items()},
             "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
             "wirings": tuple(map(_wiring, data["wirings"])),
             "recording": _recorded(data["recording"]),

@@ -105,6 +105,7 @@ class StationGate:
             slot=slot,
             inputs=running.inputs,
             outputs=running.outputs,
+            classes=running.classes,
             budgets=self._budgets(slot, running),
             running=running.metadata,
             wirings=tuple(self._wirings(slot)),

@@ -110,7 +110,13 @@ def _job(old: Model | None, cycle: str | None, needs: str | None, draws: int) ->
     if old is None:
         return GateJob(budgets=budgets, draws=draws)
     return GateJob(
-        slot=old.name, inputs=old.inputs, outputs=old.outputs, budgets=budgets, running=old.metadata, draws=draws
+        slot=old.name,
+        inputs=old.inputs,
+        outputs=old.outputs,
+        classes=old.classes,
+        budgets=budgets,
+        running=old.metadata,
+        draws=draws,
     )
 
 

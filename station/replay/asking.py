@@ -112,7 +112,7 @@ class Asking:
         """Raises ReplayError where it is no model for the same place; what the old one was may not be known."""
         if old is None:
             return
-        if why := objection(self.slot, old.inputs, old.outputs, model):
+        if why := objection(self.slot, old.inputs, old.outputs, old.classes, model):
             raise ReplayError(why)
         job = GateJob(running=old.metadata)
         meaning = check_meaning(model.contract, running_contract(model, job))

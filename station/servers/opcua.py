@@ -93,7 +93,12 @@ class OpcUaServerTable(NetworkServerTable):
         '"Models.policy.Update". Nothing by default.',
     )
     subscriptions: int = Field(default=10, ge=0, le=1000, description="Of one session, at most.")
-    monitored_items: int = Field(default=10_000, ge=0, le=1_000_000, description="Of one session, at most.")
+    monitored_items: int = Field(
+        default=20_000,
+        ge=0,
+        le=1_000_000,
+        description="Of one session, at most, at 0.4 KB each. A link watches one for each tag, and one more.",
+    )
     message_bytes: int = Field(
         default=1 << 20, ge=65536, le=1 << 27, description="Of one request, at most; a model's file comes in several."
     )
@@ -168,7 +173,7 @@ class OpcUaServerTable(NetworkServerTable):
             self.host,
             self.port,
             offer.station,
-            f"urn:rt-engine:{offer.station}",
+            f"urn:rt-engine:station:{offer.station}",
             None if self.is_plain else offer.folder / self.certificates,
             self.policies,
             self.modes,

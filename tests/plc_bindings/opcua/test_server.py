@@ -14,7 +14,10 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from fieldbus.opcua.certificates import Certificates
 from fieldbus.opcua.own import make
 from fieldbus.tags import Quality
-from tests.plc_bindings.opcua.plant import TOKENS, connected, node, run
+from plc_bindings.opcua.options import OpcUaOptions
+from plc_bindings.opcua.server import OpcUaServer
+from plc_bindings.opcua.space import NAMESPACE
+from tests.plc_bindings.opcua.plant import TOKENS, Plant, connected, node, options, run
 
 SIGN, ENCRYPT = ua.MessageSecurityMode.Sign, ua.MessageSecurityMode.SignAndEncrypt
 
@@ -535,3 +538,17 @@ def test_a_user_comes_with_a_certificate_instead_of_a_password(served, tmp_path)
     assert run(as_user(server, folder, folder / "own.der", folder / "own.pem")) == "BadIdentityTokenRejected"
     said = " | ".join(plant.refused())
     assert "user's certificate" in said and "his key is not proven" in said, said
+
+
+def test_no_application_is_called_as_the_namespace_of_all_stations_is(tmp_path):
+    """The server's list of namespaces has each once: the second would be missing, and every node with it."""
+    folder = tmp_path / "opcua"
+    make(folder, NAMESPACE, "press", ("127.0.0.1",))
+    plant = Plant()
+
+    async def begin():
+        OpcUaServer(plant.database, plant.models, options(folder)).prepare()
+
+    with pytest.raises(OSError, match="make one with another"):
+        run(begin())
+    assert OpcUaOptions().application_uri != NAMESPACE

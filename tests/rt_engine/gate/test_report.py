@@ -31,7 +31,7 @@ def test_it_is_the_same_after_json():
 
 def test_a_job_is_the_same_after_json():
     spec = TensorSpec("x", (1, 3), np.dtype(np.float32))
-    job = GateJob("a", (spec,), None, (Budget("t", 1000, 10, 5),), wirings=(WIRING,))
+    job = GateJob("a", (spec,), None, {"label": ("a", "b")}, (Budget("t", 1000, 10, 5),), wirings=(WIRING,))
     assert GateJob.from_json(json.loads(json.dumps(job.to_json()))) == job
 
 

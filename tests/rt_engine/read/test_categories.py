@@ -240,6 +240,21 @@ def test_a_new_version_with_other_names_does_not_fit():
     assert slot.update(rt_engine.load(one_hot())).version == 2
 
 
+def test_a_new_version_whose_classes_have_another_order_does_not_fit():
+    """Servers, and programs of PLCs, have the names of the running one for its numbers."""
+
+    def named(*classes):
+        given = {"keys_int64s": [0, 1, 2], "values_strings": list(classes), "default_string": "a"}
+        node = ml("LabelEncoder", ["x"], ["label"], **given)
+        return rt_engine.load(model([node], [value("x", INT64, [2])], [value("label", STRING, [2])]))
+
+    slot = rt_engine.ModelSlot(named("a", "b", "c"))
+    for classes in (("b", "a", "c"), ("a", "b", "d"), ("a", "b", "b")):
+        with pytest.raises(EngineError, match=r"output 'label' of the new model counts \d names"):
+            slot.update(named(*classes))
+    assert slot.update(named("a", "b", "c")).version == 2
+
+
 @pytest.mark.parametrize(
     ("cats", "words"),
     [

@@ -2,8 +2,9 @@
 
 import pytest
 
+from plc_bindings.opcua.options import OpcUaLimits
 from plc_bindings.security.tokens import hashed
-from station.servers.opcua import NameplateTable
+from station.servers.opcua import NameplateTable, OpcUaServerTable
 from tests.station.stations import problems_of_server
 
 USER = f'tokens = {{ anna = "{hashed("rt_secret")}" }}'
@@ -57,3 +58,9 @@ def test_without_a_certificate_the_command_that_makes_one_is_named(tmp_path):
 def test_a_nameplate_has_the_nouns_of_the_standard():
     plate = NameplateTable(manufacturer="Press & Co", serial_number="4711", year_of_construction=2026)
     assert plate.nouns() == {"Manufacturer": "Press & Co", "SerialNumber": "4711", "YearOfConstruction": 2026}
+
+
+def test_a_link_with_ten_thousand_tags_needs_no_other_bound():
+    """It watches one value more: whether the server runs."""
+    assert OpcUaServerTable.model_fields["monitored_items"].default > 10_001
+    assert OpcUaServerTable.model_fields["monitored_items"].default == OpcUaLimits().items
