@@ -4,8 +4,8 @@
 
     sum over k of x * w = total + each * shift        total: with w - shift for w; each: the sum over k of x
 
-Exact int32 that wraps around, then the modes of `requantise`. The last vector of a row of total reaches into the next row, or into
-the padding of the tensor. Nothing outside of out is written.
+Exact int32 that wraps around, then the modes of `requantise`. Nothing outside of total is read, of which the last row may end the
+arena, and nothing outside of out is written.
 """
 
 from numba import float32, int32
@@ -15,7 +15,7 @@ from rt_engine.kernels.interface.qshift import QSHIFT
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.requantise import store_sums
 from rt_native.lang import load_i32
-from rt_native.vector import load_i32x, splat_i32x
+from rt_native.vector import load_first_i32x, load_i32x, splat_i32x
 
 
 @kernel("qshift", QSHIFT)
@@ -29,6 +29,8 @@ def qshift(record):
         factor = splat_i32x(int32(load_i32(each + 4 * row)))
         at, to = total + 4 * row * columns, out + row * columns * item
         for first in range(0, columns, 16):
-            value = load_i32x(at + 4 * first) + factor * load_i32x(shift + 4 * first)
-            store_sums(mode, value, scale + 4 * first, to + first * item, columns - first, zero, low, high)
+            left = columns - first
+            sums = load_i32x(at + 4 * first) if left >= 16 else load_first_i32x(at + 4 * first, left)
+            value = sums + factor * load_i32x(shift + 4 * first)
+            store_sums(mode, value, scale + 4 * first, to + first * item, left, zero, low, high)
     return 0
