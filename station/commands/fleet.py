@@ -48,7 +48,7 @@ def status(
     with explained(Terminal(stderr=True)):
         from station.fleet.rollout import selected
         from station.fleet.session import Session
-        from station.fleet.show import plan_words, stations_sheet, to_json
+        from station.fleet.show import plan_help, plan_words, stations_sheet, to_json
 
         async def look(options: CommandOptions, log: AuditLog) -> Fleet:
             async with Session(options, log) as session:
@@ -63,7 +63,11 @@ def status(
     console.print(stations_sheet(members))
     if found.plan is not None:
         say(console, plan_words(found.plan))
-    say(console, f"a commander is at work: {found.present.who}" if found.present.online else "no commander is at work")
+    if found.present.online:
+        say(console, f"a commander is at work: {found.present.who}")
+        return
+    help = plan_help(found.plan) if found.plan is not None else ""
+    say(console, f"no commander is at work: {help}" if help else "no commander is at work")
 
 
 @fleet.command()
@@ -192,7 +196,7 @@ def _word(file: Path, word: str, back: bool = False) -> None:
 def _carry_out(file: Path, work: Callable[..., Coroutine[Any, Any, Plan]], as_json: bool) -> None:
     from rt_native.terminal import Terminal
     from station.fleet.rollout import RolloutState
-    from station.fleet.show import Watched
+    from station.fleet.show import Watched, plan_help
 
     errors = Terminal(stderr=True)
     with Watched(errors, lambda words: say(errors, words)) as watched:
@@ -201,6 +205,8 @@ def _carry_out(file: Path, work: Callable[..., Coroutine[Any, Any, Plan]], as_js
         print_json(plan.model_dump(mode="json", exclude_none=True))
     else:
         _tell(plan)
+    if help := plan_help(plan):
+        say(errors, help)
     if plan.state != RolloutState.DONE:
         raise typer.Exit(ExitCode.REFUSED)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rt_native.terminal import Column, Sheet
 from station.fleet.documents import Reported
 from station.fleet.known import Fleet
-from station.fleet.rollout import Member, Plan, RolloutState, Standing, fits, size_of, standing
+from station.fleet.rollout import OPEN, Member, Plan, RolloutState, Standing, fits, size_of, standing
 from station.terms.counting import many
 
 if TYPE_CHECKING:
@@ -69,6 +69,14 @@ def plan_words(plan: Plan) -> str:
     why = f": {plan.why}" if plan.why else ""
     figures = f"{plan.good:,} of {plan.total:,} good, {plan.ordered:,} ordered"
     return f"rollout {plan.id} is {plan.state.value}, wave {plan.wave + 1} of {len(plan.waves)}, {figures}{why}"
+
+
+def plan_help(plan: Plan) -> str:
+    """What a person may say to a rollout that nobody commands; empty: nothing."""
+    if plan.state not in OPEN:
+        return ""
+    spite = " in spite of that" if plan.state == RolloutState.STOPPED else ""
+    return f"`rt-engine fleet resume` goes on{spite}; `rt-engine fleet abort --back` takes the version back"
 
 
 def waves_words(plan: Plan, fleet: Fleet) -> str:

@@ -235,8 +235,10 @@ def _settled(link: Link, names: Sequence[str]) -> bool:
 
 
 def _as_told(value: TagValue) -> TagValue:
-    """What the device said, also where its link believes nothing of it; it was said, so it is GOOD."""
+    """What the device said, which is GOOD, also where its link believes nothing of it; without bytes and a number nothing was said."""
     tag, width = value.tag, len(value.raw) // value.tag.count
+    if not width and any(map(math.isnan, value.values)):
+        return value
     if tag.type == "bool" or not width:
         return replace(value, quality=Quality.GOOD)
     parts = (value.raw[i * width : (i + 1) * width] for i in range(tag.count))

@@ -7,12 +7,15 @@ import pytest
 
 pytest.importorskip("asyncua", reason="pip install 'rt-engine[opcua]'")
 
+from asyncua.ua import VariantType
 from typer.testing import CliRunner
 
 from station.cli import app
 from station.file.reading import read_station
 from station.scans.shared.opcua_proposal import names
 from tests.fieldbus.opcua.server import serving
+
+BAD_NO_COMMUNICATION = 0x80310000
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,17 @@ def test_it_proposes_a_station_file_whose_tags_have_values(server, tmp_path):
     assert {name: tag.type for name, tag in config.tags.items()}["temps"] == "float32"
     assert config.tags["temps"].count == 4 and "text" not in config.tags
     assert "1.5" in run("check", "--connect", "--json", file).stdout
+
+
+def test_a_value_with_a_bad_status_is_not_shown_as_good(server, tmp_path):
+    file = tmp_path / "station.toml"
+    run("opcua", "browse", server.url, "--security", "none", "-o", file, "--under", "Line/temps")
+    qualities = []
+    for status in (BAD_NO_COMMUNICATION, 0):
+        server.set("temps", [1.5, 2.5, 3.5, 4.5], status, VariantType.Float)
+        (checked,) = json.loads(run("check", "--connect", "--json", file).stdout)
+        qualities.append([tag["quality"] for tag in checked["devices"][0]["tags"]])
+    assert qualities == [["BAD"], ["GOOD"]]
 
 
 def test_it_lists_for_programs(server):
