@@ -37,7 +37,7 @@ def test_inputs_and_outputs_are_those_of_the_blocks():
     table = PAGE[PAGE.index("| input |") : PAGE.index("Use `stOut` only")]
     cells = [cell for row in table.splitlines() for cell in row.split("|")[1:4:2]]
     shown = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    assert len(shown) == 12
+    assert len(shown) == 13
     of = demo()
     also = set(re.findall(r"`(\w+)`", re.search(r"In TwinCAT there are also (.*)", PAGE)[1]))
     for units, more in ((twincat.units(of, ADS), also), (portable.units(of, modbus(of)), {"stConnection"})):

@@ -209,6 +209,19 @@ def test_cyclic_calls_and_a_hot_update(plcs, policy):
     assert block.nVersion == 2
 
 
+def test_a_late_result_is_as_old_as_its_inputs(plcs, policy):
+    """It is good, and came in this cycle; its inputs are those of when the call began, also while it waited for a connection."""
+    plc = plcs({"policy": policy})
+    block = plc.program.new("FB_policy")
+    for _ in range(20):
+        block(stConnection=plc.connection, bExecute=True)
+    cycles = 20 + plc.cycles(block)
+    assert (block.bValid, block.nAge, block.nInputAge) == (True, 0, cycles - 1)
+    for _ in range(6):
+        plc.cycle(block, bCyclic=True)
+    assert (block.nAge, block.nInputAge) == (0, 1)
+
+
 def test_the_timeout_is_that_of_each_call(plcs, policy):
     """Many calls together may take longer."""
     plc = plcs({"policy": policy})

@@ -272,6 +272,17 @@ def test_a_station_that_came_back_as_another_one_is_not_called(plc, policy, tmp_
     assert block.hrErrorCode == CallStatus.OTHER_INTERFACE and not block.bValid
 
 
+def test_a_late_result_is_as_old_as_its_inputs(plc):
+    """It is good, and came in this cycle; its inputs are those of when the call began."""
+    block = plc.program.new("FB_policy")
+    plc.ads.delay = 8
+    for cycles in (17, 17):
+        assert plc.cycles(block, bExecute=True) == cycles
+        assert (block.bValid, block.nAge, block.nInputAge) == (True, 0, cycles - 1)
+        block(bExecute=False)
+        assert (block.nAge, block.nInputAge) == (1, cycles)
+
+
 def test_reset_forgets_the_call_and_the_error(plc):
     block = plc.program.new("FB_policy")
     plc.ads.broken = 0x745
