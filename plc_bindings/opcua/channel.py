@@ -146,6 +146,9 @@ class Channel(UaProcessor):
 
     def get_publish_request(self, subscription_id: ua.IntegerId) -> Any:
         """What a notification may answer; None where the client does not fetch what was sent: it is told later."""
+        subscription: Any = self.engine.subscriptions.subscriptions.get(subscription_id)
+        if subscription is not None:
+            subscription.answer_bytes = self._sizes.answer_bytes
         if self._transport.get_write_buffer_size() > MOST_WAITING_BYTES:
             self._publish_results_subs[subscription_id] = True
             return None

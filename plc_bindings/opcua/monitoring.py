@@ -23,6 +23,7 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded: that of `ua` is made of it
 
+from plc_bindings.opcua.channel import MOST_ANSWER_BYTES
 from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.reading import Reading, Seen
@@ -37,6 +38,10 @@ _DATA_CHANGE: Final = standard(ua.ObjectIds.DataChangeNotification_Encoding_Defa
 LEAST_INTERVAL_MS: Final = 20.0
 MOST_INTERVAL_MS: Final = 3_600_000.0
 LEAST_LIFETIME_COUNT: Final = 3
+TOO_LARGE: Final = struct.pack("<BI", 0x02, ua.StatusCodes.BadEncodingLimitsExceeded)
+"""A DataValue of a status alone."""
+ANSWER_OVERHEAD: Final = 512
+"""Bytes of an answer beside its notifications, at most."""
 AT_ONCE: Final = 200
 """Monitored items that are made, or looked at, without a turn for others."""
 
@@ -213,16 +218,23 @@ class Subscription(InternalSubscription):
         super().__init__(*args, **kwargs)
         self._reading = reading
         self.stamps = (True, True)
+        self.answer_bytes = MOST_ANSWER_BYTES
+        """The client takes no more in one answer."""
+        self.most = 0
+        """Nor so many values; 0: as many as there are."""
         self._seen: dict[int, Seen] = {}
         """Areas as they were looked at last: of one that is the same nothing is looked at."""
         self.items = Items(self, space)
         self.monitored_item_srv = self.items
 
     async def publish_results(self, requestdata: Any = None) -> bool:
-        """Look at the values if it is time to, and publish what there is."""
+        """Look at the values if it is time to, and publish what there is, in as many answers as it takes."""
         if requestdata is None and self._publishing_enabled:
             await self._look()
-        return await super().publish_results(requestdata)
+        is_told: bool = await super().publish_results(requestdata)
+        while is_told and self._triggered_datachanges and await super().publish_results():
+            await asyncio.sleep(0)
+        return is_told
 
     def forget(self) -> None:
         """Look at every value again: others are watched than before."""
@@ -250,12 +262,30 @@ class Subscription(InternalSubscription):
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         if not self._triggered_datachanges:
             return
-        waiting = [one for many in self._triggered_datachanges.values() for one in many]
-        self._triggered_datachanges = {}
-        parts = [one if isinstance(one, bytes) else struct_to_binary(one) for one in waiting]
+        parts = self._fitting()
         body = b"".join((_COUNT.pack(len(parts)), *parts, _NO_DIAGNOSTICS))
         notification: Any = ua.ExtensionObject(_DATA_CHANGE, cast(ua.ByteString, body))
         result.NotificationMessage.NotificationData.append(notification)
+
+    def _fitting(self) -> list[bytes]:
+        """Notifications that one answer holds; the others go on waiting. Of a value that none could hold, the status says so."""
+        room, waiting = self.answer_bytes - ANSWER_OVERHEAD, self._triggered_datachanges
+        parts: list[bytes] = []
+        for mid in tuple(waiting):
+            own = [one if isinstance(one, bytes) else struct_to_binary(one) for one in waiting[mid]]
+            if sum(map(len, own)) > self.answer_bytes - ANSWER_OVERHEAD:
+                own = [own[-1][: _HANDLE.size] + TOO_LARGE]
+            room -= sum(map(len, own))
+            if parts and (room < 0 or len(parts) == self.most):
+                break
+            parts += own
+            del waiting[mid]
+        return parts
+
+    def _pop_publish_result(self) -> ua.PublishResult:
+        result: ua.PublishResult = super()._pop_publish_result()
+        result.MoreNotifications = bool(self._triggered_datachanges)
+        return result
 
 
 class Subscriptions(SubscriptionService):
@@ -300,6 +330,7 @@ class Subscriptions(SubscriptionService):
             max_queue_size=self._engine.max_monitored_item_queue_size,
             publishing_enabled=params.PublishingEnabled,
         )
+        made.most = params.MaxNotificationsPerPublish
         await made.start()
         self._engine.diagnostics.counts.CumulatedSubscriptionCount += 1
         self.subscriptions[number] = made

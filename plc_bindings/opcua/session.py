@@ -265,8 +265,9 @@ class Session(InternalSession):
         return results
 
     def modify_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
-        """Of one's own: it stays as it was made, and says so."""
-        self._own(params.SubscriptionId)
+        """Of one's own: how many values one answer may tell; else it stays as it was made, and says so."""
+        own = self._own(params.SubscriptionId)
+        own.most = params.MaxNotificationsPerPublish
         return super().modify_subscription(params)
 
     async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:

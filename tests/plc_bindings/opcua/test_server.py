@@ -552,3 +552,53 @@ def test_no_application_is_called_as_the_namespace_of_all_stations_is(tmp_path):
     with pytest.raises(OSError, match="make one with another"):
         run(begin())
     assert OpcUaOptions().application_uri != NAMESPACE
+
+
+def test_a_notification_is_told_in_as_many_answers_as_the_client_takes(served):
+    """200 arrays to a client that takes 8,000 bytes: all come, at first and changed; of what fits in no answer the status."""
+
+    async def work(client, plant):
+        told = asyncio.Queue()
+        params = ua.CreateSubscriptionParameters(20.0, 1000, 10, 0, True, 0)
+        made = await client.uaclient.create_subscription(params, told.put)
+        (connection,) = (one for one in served[1]._connections if one.processor.session is not None)
+        connection.processor._sizes.answer_bytes = 8_000
+        items = ua.CreateMonitoredItemsParameters(made.SubscriptionId)
+        for handle in range(200):
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId("Tags.Curve", 2), ua.AttributeIds.Value))
+            item.MonitoringMode = ua.MonitoringMode.Reporting
+            item.RequestedParameters = ua.MonitoringParameters(handle, 20.0, None, 1, True)
+            items.ItemsToCreate.append(item)
+        await client.uaclient.create_monitored_items(items)
+
+        async def next_of_all():
+            found, most = {}, 0
+            while len(found) < 200:
+                answer = await asyncio.wait_for(told.get(), 20.0)
+                news = [one for part in answer.NotificationMessage.NotificationData for one in part.MonitoredItems]
+                most = max(most, len(news))
+                found |= {one.ClientHandle: one.Value for one in news}
+            return most, [one.StatusCode.name for one in found.values()]
+
+        first = await next_of_all()
+        plant.tags.data = plant.tags.data[:-4] + b"\0\0\0\0"
+        plant.tags.timestamp_ns += 1
+        changed = await next_of_all()
+        await client.uaclient.modify_subscription(
+            ua.ModifySubscriptionParameters(made.SubscriptionId, 20.0, 1000, 10, MaxNotificationsPerPublish=15)
+        )
+        plant.tags.data = plant.tags.data[:-4] + b"\0\0\0\x40"
+        plant.tags.timestamp_ns += 1
+        few = await next_of_all()
+        connection.processor._sizes.answer_bytes = 540
+        plant.tags.data = plant.tags.data[:-4] + b"\0\0\x80\x3f"
+        plant.tags.timestamp_ns += 1
+        return first, changed, few[0], (await next_of_all())[1]
+
+    before = served[0].tags.data
+    first, changed, few, too_large = asked(served, work)
+    served[0].tags.data = before
+    assert 20 < first[0] < 200 and set(first[1]) == {"Good"}
+    assert 20 < changed[0] < 200 and set(changed[1]) == {"Good"}
+    assert few == 15
+    assert set(too_large) == {"BadEncodingLimitsExceeded"}
