@@ -232,7 +232,10 @@ def proven(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes
     for key in keys:
         if key.kind == ED25519 and _made(key, message, signature[_SERIAL.size :]):
             return Proof(key, serial_of(signature))
-    raise SigningError("its signature matches no key of the station, or was made for another slot")
+    raise SigningError(
+        "its signature matches no key of the station, or was made for another file or slot: "
+        "`rt-engine sign` makes one of this file for this slot"
+    )
 
 
 def verify(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes) -> PublicKey | None:

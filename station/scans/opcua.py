@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from station.scans.shared.proposed import check_output, command_line, give, next_step
+from station.terms.counting import many
 
 if TYPE_CHECKING:
     from rt_native.terminal import Terminal
@@ -58,7 +59,7 @@ def opcua(
     if as_json:
         print_json(as_dicts(found))
     else:
-        errors.print(f"{len(found.variables)} variables of {url}", highlight=False, markup=False)
+        errors.print(f"{many(len(found.variables), 'variable')} of {url}", highlight=False, markup=False)
         errors.print(sheet(found))
         if found.is_cut:
             errors.print("there are more than these: name a part of them with --under", style="yellow")
