@@ -23,6 +23,7 @@ from typing import Any, Final
 from plc_bindings.calls.repeated import RepeatedCalls
 from plc_bindings.calls.replay import ReplaySelector, replays
 from plc_bindings.net.conversation import Conversation
+from plc_bindings.net.fetching import Fetching, send_small
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access, Client
 
@@ -141,6 +142,7 @@ class Connection(asyncio.Protocol):
         self._is_busy = self._is_ending = False
         """Busy: others have their turn, a job runs, or it rests."""
         self._stuck_since: float | None = None
+        self._fetching: Fetching | None = None
         self._done: Future[Any] | None = None
         """A job that has ended while the client fetches no answers."""
         self._heard = self._loop.time()
@@ -167,6 +169,8 @@ class Connection(asyncio.Protocol):
         server, sock = self._server, transport.get_extra_info("socket")
         keep_alive(sock, server.rules.keep_alive)
         receive_small(transport)
+        send_small(sock)
+        self._fetching = Fetching(transport, self._heard)
         if server.rules.high_water is not None:
             self._transport.set_write_buffer_limits(high=server.rules.high_water)
         talk = self._talk = server.conversation(client, sock.getsockname()[0])
@@ -242,7 +246,8 @@ class Connection(asyncio.Protocol):
         rules = self._server.rules
         if self._repeated is not None and self._repeated.catch_up():
             self._heard = now
-        if self._stuck_since is not None and now - self._stuck_since > rules.stuck_s:
+        stuck_s = 0.0 if self._stuck_since is None else now - self._stuck_since
+        if self._fetching is not None and max(stuck_s, self._fetching.stands_s(now)) > rules.stuck_s:
             self._drop(*rules.stuck)
         elif now - self._heard > rules.idle_s and (self._talk is None or self._talk.next_due == _NEVER):
             self._drop(*rules.idle)

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from plc_bindings.net.connection import certificate
+from plc_bindings.net.fetching import Fetching, send_small
 from plc_bindings.security.access import Access, Client
 from plc_bindings.security.tokens import Viewer
 
@@ -55,6 +56,7 @@ class Caller(RequestHandler):
         """Has somebody been asked for already? Without tokens it stays the same."""
         self._asking_since: float | None = None
         self._stuck_since: float | None = None
+        self._fetching: Fetching | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or not."""
@@ -65,6 +67,8 @@ class Caller(RequestHandler):
             transport.abort()  # type: ignore[attr-defined]
             return
         self._asking_since = self._now()
+        send_small(transport.get_extra_info("socket"))
+        self._fetching = Fetching(transport, self._asking_since)
         self._door.callers.add(self)
         super().connection_made(transport)
 
@@ -99,9 +103,10 @@ class Caller(RequestHandler):
 
     def check(self, now: float) -> None:
         """Disconnect who keeps a connection busy with nothing."""
+        stuck_s = 0.0 if self._stuck_since is None else now - self._stuck_since
         if self._asking_since is not None and now - self._asking_since > HEAD_S:
             self._drop("closed: its request does not come to an end")
-        elif self._stuck_since is not None and now - self._stuck_since > STUCK_S:
+        elif self._fetching is not None and max(stuck_s, self._fetching.stands_s(now)) > STUCK_S:
             self._drop("closed: fetches no answers")
 
     def _drop(self, outcome: str) -> None:

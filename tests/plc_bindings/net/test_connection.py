@@ -242,6 +242,20 @@ def test_one_who_fetches_nothing_is_disconnected_and_what_it_asked_is_not_kept()
         assert received(other, 2) == b"a\n"
 
 
+def test_one_who_leaves_one_answer_with_the_system_is_disconnected_too():
+    """It fits into the system's queue, so asyncio hears of nothing; who fetches it, and then asks nothing, stays."""
+    with serving(stuck_s=0.1) as server, client(server) as other:
+        other.sendall(b"x" * 60_000 + b"\n")
+        assert len(received(other, 60_001)) == 60_001
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(server.address)
+            deaf.sendall(b"x" * 60_000 + b"\n")
+            wait_for(lambda: server.audit == [("127.0.0.1", "stuck", "closed")])
+        other.sendall(b"a\n")
+        assert received(other, 2) == b"a\n"
+
+
 def test_requests_of_those_who_have_gone_are_still_counted(server):
     for _ in range(2):
         with client(server) as sock:
