@@ -2,8 +2,8 @@
 
     every publishing interval:  areas of the monitored values --> bytes that differ from the last published --> notification
 
-A monitored item keeps one value, the newest (its queue is revised to 1, its sampling interval to the subscription's). Nodes of the
-standard's own, such as the server's clock, are watched as asyncua does it.
+A monitored item keeps one value, the newest (its queue is revised to 1, its sampling interval to the subscription's). What is computed
+(properties, the state of an upload) is asked for as often. Nodes of the standard's own are watched as asyncua does it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.reading import Reading, Seen
 from plc_bindings.opcua.space import Space
-from plc_bindings.opcua.tree import Node, Place
+from plc_bindings.opcua.tree import Computed, Node, Place
 from plc_bindings.opcua.words import standard, status
 
 _HANDLE: Final = struct.Struct("<I")
@@ -79,6 +79,23 @@ class Watched:
         return any(not abs(b - a) <= self.deadband for a, b in pairs)  # NaN has moved
 
 
+@dataclass(slots=True)
+class Asked:
+    """A value that is computed when it is asked for. `told`: the Variant that was published last."""
+
+    node: Node
+    handle: int
+    mode: ua.MonitoringMode
+    told: Any = None
+
+    def news(self) -> ua.MonitoredItemNotification | None:
+        """What there is to publish. Notes it."""
+        if self.mode != ua.MonitoringMode.Reporting or (value := self.node.content.read()) == self.told:
+            return None
+        self.told = value
+        return ua.MonitoredItemNotification(self.handle, ua.DataValue(value))
+
+
 class Items(MonitoredItemService):
     """The monitored items of one subscription."""
 
@@ -86,6 +103,7 @@ class Items(MonitoredItemService):
         super().__init__(subscription, space)
         self._space, self._subscription = space, subscription
         self.watched: dict[int, Watched] = {}
+        self.asked: dict[int, Asked] = {}
         self._areas: dict[int, dict[int, Watched]] | None = None
 
     def by_area(self) -> dict[int, dict[int, Watched]]:
@@ -99,11 +117,12 @@ class Items(MonitoredItemService):
         return self._areas
 
     def __len__(self) -> int:
-        return len(self.watched) + len(self._monitored_items)
+        return len(self.watched) + len(self.asked) + len(self._monitored_items)
 
     def delete_all_monitored_items(self) -> None:
         """All of them."""
         self.watched.clear()
+        self.asked.clear()
         self._areas = None
         super().delete_all_monitored_items()
 
@@ -126,10 +145,14 @@ class Items(MonitoredItemService):
     ) -> ua.MonitoredItemCreateResult:
         what = params.ItemToMonitor
         node = self._space.ours(what.NodeId)
-        if node is None or not isinstance(node.content, Place) or what.AttributeId != ua.AttributeIds.Value:
+        if node is None:
             if not _is_plain(params.RequestedParameters.Filter):  # asyncua finds out when the value changes
                 return ua.MonitoredItemCreateResult(StatusCode=status(ua.StatusCodes.BadFilterNotAllowed))
             return await super()._create_data_change_monitored_item(params)
+        if what.AttributeId != ua.AttributeIds.Value or not isinstance(node.content, Place | Computed):
+            return ua.MonitoredItemCreateResult(StatusCode=status(ua.StatusCodes.BadNotSupported))
+        if isinstance(node.content, Computed):
+            return self._ask(node, params)
         result, _ = self._make_monitored_item_common(params)
         try:
             place = part(node.content, what.IndexRange or "")
@@ -145,6 +168,15 @@ class Items(MonitoredItemService):
         result.RevisedQueueSize = 1
         return result
 
+    def _ask(self, node: Node, params: ua.MonitoredItemCreateRequest) -> ua.MonitoredItemCreateResult:
+        result, _ = self._make_monitored_item_common(params)
+        if not _is_plain(params.RequestedParameters.Filter):
+            return _refused(result, ua.StatusCodes.BadFilterNotAllowed)
+        mode = ua.MonitoringMode(params.MonitoringMode)
+        self.asked[result.MonitoredItemId] = Asked(node, params.RequestedParameters.ClientHandle, mode)
+        result.RevisedQueueSize = 1
+        return result
+
     def _modify_monitored_item(self, params: ua.MonitoredItemModifyRequest) -> ua.MonitoredItemModifyResult:
         result = ua.MonitoredItemModifyResult()
         result.RevisedSamplingInterval = self._subscription.data.RevisedPublishingInterval
@@ -155,6 +187,10 @@ class Items(MonitoredItemService):
             result.StatusCode = _filtered(watched, asked.Filter)
             watched.handle = asked.ClientHandle
             self._areas = None
+        elif (computed := self.asked.get(params.MonitoredItemId)) is not None:
+            computed.handle = asked.ClientHandle
+            if not _is_plain(asked.Filter):
+                result.StatusCode = status(ua.StatusCodes.BadFilterNotAllowed)
         elif (known := self._monitored_items.get(params.MonitoredItemId)) is not None:
             known.client_handle = asked.ClientHandle
         else:
@@ -163,6 +199,9 @@ class Items(MonitoredItemService):
 
     async def _set_monitoring_mode(self, mode: ua.MonitoringMode, mid: int) -> ua.StatusCode:
         watched = self.watched.get(mid)
+        if (computed := self.asked.get(mid)) is not None:
+            computed.mode, computed.told = ua.MonitoringMode(mode), None
+            return ua.StatusCode()
         if watched is None:
             return await super()._set_monitoring_mode(mode, mid)
         watched.mode, watched.status = ua.MonitoringMode(mode), -1
@@ -170,6 +209,8 @@ class Items(MonitoredItemService):
         return ua.StatusCode()
 
     def _delete_monitored_items(self, mid: int) -> ua.StatusCode:
+        if self.asked.pop(mid, None) is not None:
+            return ua.StatusCode()
         if self.watched.pop(mid, None) is not None:
             self._areas = None
             return ua.StatusCode()
@@ -258,6 +299,11 @@ class Subscription(InternalSubscription):
                     await asyncio.sleep(0)
             if self.items.by_area() is areas:
                 self._seen[area] = of_area
+        for number, (mid, one) in enumerate(tuple(self.items.asked.items()), start=1):
+            if (news := one.news()) is not None:
+                self._triggered_datachanges[mid] = [news]
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         if not self._triggered_datachanges:

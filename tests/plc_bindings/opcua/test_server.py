@@ -14,9 +14,11 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from fieldbus.opcua.certificates import Certificates
 from fieldbus.opcua.own import make
 from fieldbus.tags import Quality
+from plc_bindings.opcua.monitoring import Asked
 from plc_bindings.opcua.options import OpcUaOptions
 from plc_bindings.opcua.server import OpcUaServer
 from plc_bindings.opcua.space import NAMESPACE
+from plc_bindings.opcua.tree import Class, Computed, Node
 from tests.plc_bindings.opcua.plant import TOKENS, Plant, connected, node, options, run
 
 SIGN, ENCRYPT = ua.MessageSecurityMode.Sign, ua.MessageSecurityMode.SignAndEncrypt
@@ -356,6 +358,7 @@ def test_a_filter_that_fits_no_value_is_refused_alone(served):
     """An event's filter, a deadband, a kind that is none: of the server's clock, and of a tag. The other items are watched."""
     band = partial(ua.DataChangeFilter, Trigger=ua.DataChangeTrigger.StatusValue)
     clock, count = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime), ua.NodeId("Tags.Count", 2)
+    name = ua.NodeId("Tags.Speed", 2)
     wanted = [
         (clock, ua.EventFilter()),
         (clock, band(DeadbandType=1, DeadbandValue=1.0)),
@@ -364,13 +367,16 @@ def test_a_filter_that_fits_no_value_is_refused_alone(served):
         (count, band(DeadbandType=1, DeadbandValue=float("nan"))),
         (count, band(DeadbandType=9, DeadbandValue=1.0)),
         (count, band(DeadbandType=1, DeadbandValue=1.0)),
+        (name, None),
+        (ua.NodeId("Tags.Speed/EURange", 2), band(DeadbandType=1, DeadbandValue=1.0)),
     ]
 
     async def work(client, plant):
         subscription = await client.create_subscription(100, Heard())
         params = ua.CreateMonitoredItemsParameters(subscription.subscription_id)
         for number, (which, filter_) in enumerate(wanted):
-            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(which, ua.AttributeIds.Value))
+            attribute = ua.AttributeIds.DisplayName if which == name else ua.AttributeIds.Value
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(which, attribute))
             item.RequestedParameters = ua.MonitoringParameters(number, 100.0, filter_, 1, True)
             params.ItemsToCreate.append(item)
         return [result.StatusCode.name for result in await client.uaclient.create_monitored_items(params)]
@@ -384,6 +390,8 @@ def test_a_filter_that_fits_no_value_is_refused_alone(served):
         "BadDeadbandFilterInvalid",
         "BadDeadbandFilterInvalid",
         "Good",
+        "BadNotSupported",
+        "BadFilterNotAllowed",
     ]
 
 
@@ -602,3 +610,50 @@ def test_a_notification_is_told_in_as_many_answers_as_the_client_takes(served):
     assert 20 < changed[0] < 200 and set(changed[1]) == {"Good"}
     assert few == 15
     assert set(too_large) == {"BadEncodingLimitsExceeded"}
+
+
+def test_a_property_is_told_once_and_again_when_it_reports_again(served):
+    """Who drags all of a tag into a view gets its range, too."""
+
+    async def work(client, plant):
+        told = asyncio.Queue()
+        params = ua.CreateSubscriptionParameters(20.0, 1000, 10, 0, True, 0)
+        made = await client.uaclient.create_subscription(params, told.put)
+        item = ua.MonitoredItemCreateRequest(ua.ReadValueId(ua.NodeId("Tags.Speed/EURange", 2), ua.AttributeIds.Value))
+        item.MonitoringMode = ua.MonitoringMode.Reporting
+        item.RequestedParameters = ua.MonitoringParameters(5, 20.0, None, 1, True)
+        items = ua.CreateMonitoredItemsParameters(made.SubscriptionId, ItemsToCreate=[item])
+        (result,) = await client.uaclient.create_monitored_items(items)
+
+        async def next_one():
+            while True:
+                answer = await asyncio.wait_for(told.get(), 20.0)
+                for part in answer.NotificationMessage.NotificationData:
+                    (one,) = part.MonitoredItems
+                    return one.ClientHandle, one.Value.Value.Value
+
+        first = await next_one()
+        for mode in (ua.MonitoringMode.Disabled, ua.MonitoringMode.Reporting):
+            wanted = ua.SetMonitoringModeParameters(made.SubscriptionId, mode, [result.MonitoredItemId])
+            await client.uaclient.set_monitoring_mode(wanted)
+        again = await next_one()
+        deleted = ua.DeleteMonitoredItemsParameters(made.SubscriptionId, [result.MonitoredItemId] * 2)
+        return first, again, [one.name for one in await client.uaclient.delete_monitored_items(deleted)]
+
+    (handle, limits), again, deleted = asked(served, work)
+    assert handle == 5 and isinstance(limits, ua.Range) and again == (handle, limits)
+    assert deleted == ["Good", "BadMonitoredItemIdInvalid"]
+
+
+def test_what_is_computed_is_told_when_it_is_another():
+    values = [ua.Variant("Idle"), ua.Variant("Idle"), ua.Variant("ApplyWrite")]
+    node = Node("Transfer/State", "State", Class.VARIABLE, content=Computed(lambda: values.pop(0), ua.ObjectIds.String))
+    one = Asked(node, 3, ua.MonitoringMode.Reporting)
+    told = [one.news() for _ in range(3)]
+    assert [news and (news.ClientHandle, news.Value.Value.Value) for news in told] == [
+        (3, "Idle"),
+        None,
+        (3, "ApplyWrite"),
+    ]
+    one.mode = ua.MonitoringMode.Disabled
+    assert one.news() is None
