@@ -20,6 +20,7 @@ from asyncua.ua.ua_binary import uatcp_to_binary
 from fieldbus.image.image import ProcessImage
 from fieldbus.link import cyclic
 from fieldbus.opcua import certificates as certificates_module
+from fieldbus.opcua import items as items_module
 from fieldbus.opcua import link as link_module
 from fieldbus.opcua import session as session_module
 from fieldbus.opcua.bounds import MOST_MESSAGE
@@ -246,8 +247,9 @@ def test_who_never_stops_talking_takes_half_of_a_core(monkeypatch):
     async def rest(seconds):
         rests.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", rest)
-    monkeypatch.setattr(time, "thread_time", lambda: worked[0])
+    own = SimpleNamespace(sleep=rest, Event=asyncio.Event)  # loops of other threads sleep as ever
+    monkeypatch.setattr(items_module, "asyncio", own)
+    monkeypatch.setattr(items_module, "time", SimpleNamespace(thread_time=lambda: worked[0]))
     items, message = Items(None, {}, 0), ua.PublishResult(SubscriptionId=0)
     for seconds in (0.01, 0.03, 0.0, 3 * LONGEST_REST_S):
         worked[0] += seconds
