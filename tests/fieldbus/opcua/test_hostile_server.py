@@ -249,7 +249,8 @@ def test_who_never_stops_talking_takes_half_of_a_core(monkeypatch):
 
     own = SimpleNamespace(sleep=rest, Event=asyncio.Event)  # loops of other threads sleep as ever
     monkeypatch.setattr(items_module, "asyncio", own)
-    monkeypatch.setattr(items_module, "time", SimpleNamespace(thread_time=lambda: worked[0]))
+    clocks = SimpleNamespace(thread_time=lambda: worked[0], monotonic_ns=time.monotonic_ns)
+    monkeypatch.setattr(items_module, "time", clocks)
     items, message = Items(None, {}, 0), ua.PublishResult(SubscriptionId=0)
     for seconds in (0.01, 0.03, 0.0, 3 * LONGEST_REST_S):
         worked[0] += seconds
