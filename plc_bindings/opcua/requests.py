@@ -97,12 +97,7 @@ def _read_request(data: bytes) -> tuple[ua.TimestampsToReturn, list[Wanted]]:
         raise NotEnoughData(f"{count} nodes are announced, in {len(data)} bytes")
     at, found = _HEAD.size, []
     for _ in range(max(count, 0)):
-        namespace, name, number, at = _node_id(data, at)
-        attribute, length = _ATTRIBUTE.unpack_from(data, at)
-        at += _ATTRIBUTE.size
-        range_ = ""
-        if length > 0:
-            range_, at = _text(data, at, length)
+        namespace, name, number, attribute, range_, at = _target(data, at)
         _, length = _ENCODING.unpack_from(data, at)
         at += _ENCODING.size
         encoding = ""
@@ -110,6 +105,17 @@ def _read_request(data: bytes) -> tuple[ua.TimestampsToReturn, list[Wanted]]:
             encoding, at = _text(data, at, length)
         found.append(Wanted(namespace, name, number, attribute, range_, encoding))
     return ua.TimestampsToReturn(stamps), found
+
+
+def _target(data: bytes, at: int) -> tuple[int, str, int, int, str, int]:
+    """(namespace, name, number, attribute, index range, where they end)"""
+    namespace, name, number, at = _node_id(data, at)
+    attribute, length = _ATTRIBUTE.unpack_from(data, at)
+    at += _ATTRIBUTE.size
+    range_ = ""
+    if length > 0:
+        range_, at = _text(data, at, length)
+    return namespace, name, number, attribute, range_, at
 
 
 class Given(NamedTuple):
@@ -153,12 +159,7 @@ def _write_request(data: bytes) -> list[Written]:
         raise NotEnoughData(f"{count} nodes are announced, in {len(data)} bytes")
     at, found = _COUNT.size, []
     for _ in range(max(count, 0)):
-        namespace, name, number, at = _node_id(data, at)
-        attribute, length = _ATTRIBUTE.unpack_from(data, at)
-        at += _ATTRIBUTE.size
-        range_ = ""
-        if length > 0:
-            range_, at = _text(data, at, length)
+        namespace, name, number, attribute, range_, at = _target(data, at)
         value, status, at = _data_value(data, at)
         found.append(Written(Wanted(namespace, name, number, attribute, range_, ""), value, status))
     return found
