@@ -19,6 +19,7 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from fieldbus.opcua.certificates import leaf
+from plc_bindings.opcua.options import MOST_ANSWER_BYTES
 from plc_bindings.opcua.words import status
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 LEAST_CHUNK_BYTES: Final = 8192
 """That a client must be able to take (OPC 10000-6, 7.1.2.3): smaller ones cost us a signature for every few bytes."""
-MOST_ANSWER_BYTES: Final = 16 << 20
-"""Of one answer, where its client sets no limit."""
 MOST_WAITING_BYTES: Final = 1 << 18
 """Of answers that a client has not fetched; then no request is looked at, and nothing is published."""
 CHUNK_OVERHEAD: Final = 1024

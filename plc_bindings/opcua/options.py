@@ -24,6 +24,8 @@ ROLES: Final = {role.name.lower(): role for role in Role}
 POLICIES: Final = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 MODES: Final = ("Sign", "SignAndEncrypt")
 PLAIN: Final = "plain"
+MOST_ANSWER_BYTES: Final = 16 << 20
+"""Of one answer, where its client sets no limit."""
 
 
 @dataclass(frozen=True, slots=True)

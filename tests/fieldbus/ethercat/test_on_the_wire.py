@@ -97,13 +97,15 @@ def test_a_flood_of_foreign_frames_ends_nothing(nbytes: int) -> None:
     """Hundreds with our numbers lie before each answer; the kernel drops those that have other numbers."""
     chance = random.Random(nbytes)
     with wired() as (bench, slaves):
-        for _ in range(3):
+        floods = 0
+        while bench.counters().get("reads", 0) < 3 and floods < 30:  # a pause of the machine cuts an exchange
             for _ in range(100):
                 body = bytearray(chance.randbytes(nbytes))
                 body[12:14] = b"\x88\xa4"
                 slaves.port.send(bytes(body))
             exchanged(bench.exchange)
+            floods += 1
         assert bench.qualities() == ALL_GOOD
         counters = bench.counters()
-        assert 90 < counters["foreign"] < 210
+        assert 30 * floods < counters["foreign"] < 70 * floods
         assert counters["reads"] == 3

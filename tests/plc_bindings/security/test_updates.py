@@ -270,8 +270,8 @@ def test_the_serial_number_names_the_file(plant):
     names = []
     live = Updated(2, ChangeState.COMMITTED, "")
     plant.updates._replace = lambda slot, file, who, signature: names.append(file.name) or live
-    for model in (MODEL, b"\x89RTP\r\n\x1a\n"):
-        signature = sign(plant.key, "policy", model)
+    for serial, model in enumerate((MODEL, b"\x89RTP\r\n\x1a\n"), start=1):  # two in one millisecond have one number
+        signature = sign(plant.key, "policy", model, serial=serial)
         plant.send(plant.updates.client("plc"), signature, model)
         assert names[-1].startswith(f"policy-{serial_of(signature)}.")
     assert [Path(name).suffix for name in names] == [".onnx", ".rtp"]
