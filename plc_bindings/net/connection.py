@@ -141,7 +141,6 @@ class Connection(asyncio.Protocol):
         self._waiting = b""
         self._is_busy = self._is_ending = False
         """Busy: others have their turn, a job runs, or it rests."""
-        self._stuck_since: float | None = None
         self._fetching: Fetching | None = None
         self._done: Future[Any] | None = None
         """A job that has ended while the client fetches no answers."""
@@ -188,7 +187,7 @@ class Connection(asyncio.Protocol):
         if repeated is not None:
             repeated.catch_up()
             repeated.replay.allow(False)  # until all that came is answered
-        if self._is_busy or self._stuck_since is not None:
+        if self._is_busy or self._is_stuck:
             self._waiting += data
             if len(self._waiting) > MOST_WAITING:
                 self._transport.pause_reading()
@@ -198,16 +197,18 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more: answer what it has asked, then close."""
         self._is_ending = True
-        return self._is_busy or self._stuck_since is not None
+        return self._is_busy or self._is_stuck
 
     def pause_writing(self) -> None:
         """The client does not fetch its answers."""
-        self._stuck_since = self._loop.time()
+        assert self._fetching is not None, "who was not let in is sent nothing"
+        self._fetching.pause(self._loop.time())
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._stuck_since = None
+        assert self._fetching is not None, "it was paused"
+        self._fetching.resume()
         done, self._done = self._done, None
         if done is not None:
             self._finish_job(done)
@@ -232,6 +233,11 @@ class Connection(asyncio.Protocol):
         self._talk = self._repeated = self._client = None
         self._waiting = b""
 
+    @property
+    def _is_stuck(self) -> bool:
+        """Are answers not fetched?"""
+        return self._fetching is not None and self._fetching.is_paused
+
     # --- what its server calls ----------------------------------------------------------------------------------------
 
     @property
@@ -246,8 +252,7 @@ class Connection(asyncio.Protocol):
         rules = self._server.rules
         if self._repeated is not None and self._repeated.catch_up():
             self._heard = now
-        stuck_s = 0.0 if self._stuck_since is None else now - self._stuck_since
-        if self._fetching is not None and max(stuck_s, self._fetching.stands_s(now)) > rules.stuck_s:
+        if self._fetching is not None and self._fetching.stuck_s(now) > rules.stuck_s:
             self._drop(*rules.stuck)
         elif now - self._heard > rules.idle_s and (self._talk is None or self._talk.next_due == _NEVER):
             self._drop(*rules.idle)
@@ -288,7 +293,7 @@ class Connection(asyncio.Protocol):
         if self._repeated is not None:
             nothing_waits = not self._waiting and not self._transport.get_write_buffer_size()
             self._repeated.note(data, answers, talk.is_whole and nothing_waits)
-        if self._stuck_since is not None:
+        if self._is_stuck:
             return
         if self._waiting:
             self._go_on()
@@ -301,7 +306,7 @@ class Connection(asyncio.Protocol):
         """Take up what waits, unless its answers would not be fetched."""
         self._is_busy = False
         talk = self._talk
-        if talk is not None and self._stuck_since is None:
+        if talk is not None and not self._is_stuck:
             data, self._waiting = self._waiting, b""
             self._settle(talk, data, talk.feed(data))
 
@@ -324,7 +329,7 @@ class Connection(asyncio.Protocol):
         talk = self._talk
         if talk is None or future.cancelled():
             return
-        if self._stuck_since is not None:  # what comes behind it is not computed for nobody
+        if self._is_stuck:  # what comes behind it is not computed for nobody
             self._done = future
             return
         self._is_busy = False
@@ -338,14 +343,14 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._planned = _NEVER
-        if self._talk is not None and self._stuck_since is None:
+        if self._talk is not None and not self._is_stuck:
             self._planned = self._talk.next_due
             if self._planned < _NEVER:
                 self._timer = self._loop.call_later(max(self._planned - time.monotonic(), 0.0), self._tick)
 
     def _tick(self) -> None:
         talk = self._talk
-        if talk is None or self._stuck_since is not None:
+        if talk is None or self._is_stuck:
             return
         packets = talk.tick(time.monotonic())
         if packets:

@@ -7,6 +7,7 @@ our writes -> asyncio's buffer -> the system's queue (bounded here) -> the clien
 from __future__ import annotations
 
 import fcntl
+import math
 import socket
 import struct
 import termios
@@ -34,7 +35,20 @@ class Fetching:
     def __init__(self, transport: Any, now: float) -> None:
         self._transport = transport
         self._sock: socket.socket = transport.get_extra_info("socket")
-        self._confirmed, self._since = 0, now
+        self._confirmed, self._since, self._paused_since = 0, now, math.inf
+
+    @property
+    def is_paused(self) -> bool:
+        """Does asyncio ask to write no more?"""
+        return self._paused_since < math.inf
+
+    def pause(self, now: float) -> None:
+        """It does, from now on."""
+        self._paused_since = now
+
+    def resume(self) -> None:
+        """It does no more."""
+        self._paused_since = math.inf
 
     @property
     def waiting(self) -> int:
@@ -42,10 +56,10 @@ class Fetching:
         (in_system,) = struct.unpack("i", fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4)))
         return int(in_system) + int(self._transport.get_write_buffer_size())
 
-    def stands_s(self, now: float) -> float:
-        """For so long, seen from look to look, nothing was fetched of what waits."""
+    def stuck_s(self, now: float) -> float:
+        """For so long asyncio has asked to write no more; or, seen from look to look, nothing was fetched of what waits."""
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _CONFIRMED.size)
         confirmed = _CONFIRMED.unpack(info)[0]
         if confirmed != self._confirmed or not self.waiting:
             self._confirmed, self._since = confirmed, now
-        return now - self._since
+        return now - min(self._since, self._paused_since)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import struct
 import time
 from collections import deque
@@ -89,7 +88,6 @@ class Connection(asyncio.Protocol):
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._stuck_since = math.inf
         self._fetching: Fetching | None = None
         self._begun = time.monotonic()
         self._client: Client | None = None
@@ -130,12 +128,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Answers are not fetched."""
         self._room.clear()
-        self._stuck_since = time.monotonic()
+        assert self._fetching is not None, "who was not let in is sent nothing"
+        self._fetching.pause(time.monotonic())
 
     def resume_writing(self) -> None:
         """They are again."""
         self._room.set()
-        self._stuck_since = math.inf
+        assert self._fetching is not None, "it was paused"
+        self._fetching.resume()
 
     def data_received(self, data: bytes) -> None:
         """Cut frames off; a client that sends more than it gets answered waits."""
@@ -227,7 +227,7 @@ class Connection(asyncio.Protocol):
         if active:
             self._begun = now
         why = ""
-        if max(now - self._stuck_since, self._fetching.stands_s(now)) > FETCH_S:
+        if self._fetching.stuck_s(now) > FETCH_S:
             why = "disconnected: answers are not fetched"
         elif now - self._begun > HELLO_S:
             why = "disconnected: no session"

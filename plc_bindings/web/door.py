@@ -55,7 +55,6 @@ class Caller(RequestHandler):
         self.is_known = False
         """Has somebody been asked for already? Without tokens it stays the same."""
         self._asking_since: float | None = None
-        self._stuck_since: float | None = None
         self._fetching: Fetching | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,12 +85,14 @@ class Caller(RequestHandler):
 
     def pause_writing(self) -> None:
         """The client does not fetch its answers."""
-        self._stuck_since = self._now()
+        assert self._fetching is not None, "who was not let in is sent nothing"
+        self._fetching.pause(self._now())
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._stuck_since = None
+        assert self._fetching is not None, "it was paused"
+        self._fetching.resume()
         super().resume_writing()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -103,10 +104,9 @@ class Caller(RequestHandler):
 
     def check(self, now: float) -> None:
         """Disconnect who keeps a connection busy with nothing."""
-        stuck_s = 0.0 if self._stuck_since is None else now - self._stuck_since
         if self._asking_since is not None and now - self._asking_since > HEAD_S:
             self._drop("closed: its request does not come to an end")
-        elif self._fetching is not None and max(stuck_s, self._fetching.stands_s(now)) > STUCK_S:
+        elif self._fetching is not None and self._fetching.stuck_s(now) > STUCK_S:
             self._drop("closed: fetches no answers")
 
     def _drop(self, outcome: str) -> None:
