@@ -5,7 +5,7 @@ OPC 10000-5, 12.9 (ServerDiagnosticsSummaryDataType). Counts of what came before
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,30 +18,13 @@ _IDS: Final = ua.ObjectIds
 _SUMMARY: Final = "Server_ServerDiagnostics_ServerDiagnosticsSummary"
 
 
-@dataclass(slots=True)
-class Counts:
-    """As the standard names them, in its order."""
-
-    ServerViewCount: int = 0
-    CurrentSessionCount: int = 0
-    CumulatedSessionCount: int = 0
-    SecurityRejectedSessionCount: int = 0
-    RejectedSessionCount: int = 0
-    SessionTimeoutCount: int = 0
-    SessionAbortCount: int = 0
-    CurrentSubscriptionCount: int = 0
-    CumulatedSubscriptionCount: int = 0
-    PublishingIntervalCount: int = 0
-    SecurityRejectedRequestsCount: int = 0
-    RejectedRequestsCount: int = 0
-
-
 class Diagnostics:
     """Keeps the nodes of one server up to date, once a second. `engine`: that server."""
 
     def __init__(self, engine: Any) -> None:
-        self._engine, self.counts = engine, Counts()
-        self._written = Counts(ServerViewCount=-1)
+        self._engine = engine
+        self.counts: Any = ua.ServerDiagnosticsSummaryDataType()
+        self._written: Any = None
 
     async def open(self) -> None:
         """They are kept."""
@@ -59,13 +42,11 @@ class Diagnostics:
         counts.PublishingIntervalCount = len({one.data.RevisedPublishingInterval for one in subscriptions})
         if counts == self._written:
             return
-        summary = ua.ServerDiagnosticsSummaryDataType()
-        for one in fields(counts):
-            value = getattr(counts, one.name)
-            setattr(summary, one.name, value)
-            await self._write(f"{_SUMMARY}_{one.name}", ua.Variant(value, ua.VariantType.UInt32))
-            setattr(self._written, one.name, value)
-        await self._write(_SUMMARY, ua.Variant(summary, ua.VariantType.ExtensionObject))
+        told = replace(counts)
+        for one in fields(told):
+            await self._write(f"{_SUMMARY}_{one.name}", ua.Variant(getattr(told, one.name), ua.VariantType.UInt32))
+        await self._write(_SUMMARY, ua.Variant(told, ua.VariantType.ExtensionObject))
+        self._written = told
 
     async def _write(self, name: str, value: ua.Variant) -> None:
         await UaNode(self._engine.isession, standard(getattr(_IDS, name))).write_value(value)
