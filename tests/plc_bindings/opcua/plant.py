@@ -17,6 +17,7 @@ from typing import Any
 
 from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.ua.uaerrors import UaStatusCodeError
 
 import rt_engine
 from benchmarks.models import mlp
@@ -192,3 +193,40 @@ def node(client: Client, name: str) -> Any:
 def run(work: Any) -> Any:
     """A coroutine, to its end."""
     return asyncio.run(work)
+
+
+def asked(served: Any, work: Any, user: str = "otto", **more: Any) -> Any:
+    """What `work(client, plant)` gives, of a client that this user has connected."""
+    plant, server, folder = served
+
+    async def do() -> Any:
+        async with connected(server, user, folder, **more) as client:
+            return await work(client, plant)
+
+    return run(do())
+
+
+async def refusal(awaited: Any) -> str:
+    """The name of the status that something is refused with."""
+    try:
+        await awaited
+    except UaStatusCodeError as error:
+        return type(error).__name__
+    return "Good"
+
+
+class Heard:
+    """What a subscription tells."""
+
+    def __init__(self) -> None:
+        self.values: list[tuple[Any, Any, int]] = []
+
+    def datachange_notification(self, node_: Any, value: Any, data: Any) -> None:
+        self.values.append((node_.nodeid.Identifier, value, data.monitored_item.Value.StatusCode.value))
+
+    async def until(self, wanted: Any) -> None:
+        for _ in range(200):
+            if wanted(self.values):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(self.values)

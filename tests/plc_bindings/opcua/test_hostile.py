@@ -17,8 +17,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 from plc_bindings.opcua.connection import HELLO_S, Connection, Turnstile
 from plc_bindings.opcua.options import OpcUaLimits
 from plc_bindings.security.access import Access, Limits
-from tests.plc_bindings.opcua.plant import Plant, connected, node, options, run, serving
-from tests.plc_bindings.opcua.test_server import Heard, refusal
+from tests.plc_bindings.opcua.plant import Heard, Plant, connected, node, options, refusal, run, serving
 
 HELLO = b"HELF" + struct.pack("<I5Ii", 43, 0, 65535, 65535, 0, 0, 11) + b"opc.tcp://x"
 LIMITS = OpcUaLimits(sessions=3, subscriptions=2, items=5, nodes=10)
