@@ -153,15 +153,21 @@ def test_a_station_that_is_gone_is_not_believed(policy, stations):
     assert plc.program.bValid and plc.program.nAge == 0
 
 
-@pytest.mark.parametrize("silent", [0, 1])
-def test_each_of_its_connections_is_watched(policy, stations, silent):
-    """The one that is refused for ever keeps what it read last, though the other one goes on."""
+def calling(policy: Model, stations: list[Station | Plc]) -> tuple[Station, Plc]:
+    """A station, and a PLC that has results of it."""
     models = {"policy": policy}
     stations.append(station := Station(models))
     stations.append(plc := Plc(models, station))
     for _ in range(5):
         plc.cycle()
     assert plc.program.bValid
+    return station, plc
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_each_of_its_connections_is_watched(policy, stations, silent):
+    """The one that is refused for ever keeps what it read last, though the other one goes on."""
+    _, plc = calling(policy, stations)
     plc.devices[silent].close()
     plc.devices[silent].poll = lambda *_: None
     for _ in range(TIMEOUT):
@@ -171,12 +177,7 @@ def test_each_of_its_connections_is_watched(policy, stations, silent):
 
 def test_a_station_with_another_model_is_not_believed(policy, stations, tmp_path):
     """It is back under the same address, at once, with another interface: not one of its results is taken for the model's."""
-    models = {"policy": policy}
-    stations.append(station := Station(models))
-    stations.append(plc := Plc(models, station))
-    for _ in range(5):
-        plc.cycle()
-    assert plc.program.bValid
+    station, plc = calling(policy, stations)
     plc.close()
     stations.append(other := Station({"policy": square_root(tmp_path)}))
     at, was = other.modbus.registers["policy"], station.modbus.registers["policy"]
