@@ -6,10 +6,9 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from rt_native import compiler
 from rt_native.errors import UnsafeCacheError
@@ -77,19 +76,29 @@ def stored(path: Path) -> tuple[dict[str, int], bytes] | None:
     return None
 
 
-def engine_of(objects: list[bytes]) -> Any:
-    """An execution engine that holds the objects; symbols of libc are found in the process."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    llvm.load_library_permanently("")  # symbols of this process
-    module = llvm.parse_assembly("")
-    module.triple = llvm.get_process_triple()
-    machine = llvm.Target.from_triple(module.triple).create_target_machine()
-    engine = llvm.create_mcjit_compiler(module, machine)
-    for data in objects:
-        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-    engine.finalize_object()
-    return engine
+class Engine:
+    """Objects in memory, each in one piece, as an object reaches only 2 GB of itself: between the libraries of a large
+    process (PyTorch's, say) there is rarely room for its sections side by side.
+
+    Symbols of libc are found in the process. The code is there as long as this is held.
+    """
+
+    def __init__(self, contents: Iterable[tuple[Iterable[str], bytes]]) -> None:
+        """Load (exports, object) pairs."""
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+        linker, self._exports = llvm.JITLibraryBuilder().add_current_process(), set[str]()
+        for exports, data in contents:
+            linker.add_object_img(data)
+            self._exports.update(exports)
+        for name in self._exports:
+            linker.export_symbol(name)
+        self._linked = linker.link(llvm.create_lljit_compiler(machine, use_jit_link=True), "rt_engine")
+
+    def get_function_address(self, name: str) -> int:
+        """Of an export; 0 for another name."""
+        return int(self._linked[name]) if name in self._exports else 0
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 
 from rt_native import compiler, isolated, shipped
 from rt_native.background import forget_failure, mode
-from rt_native.cache import cache_folder, engine_of, is_readable, make, only_one, refuse_unsafe, stored
+from rt_native.cache import Engine, cache_folder, is_readable, make, only_one, refuse_unsafe, stored
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
 from rt_native.files import is_scarce
 from rt_native.needed import Needed, forget_pieces
@@ -349,7 +349,7 @@ class Library:
                 else:
                     content = self._stored_objects()
                     self._exports = {name: nargs for exports, _ in content for name, nargs in exports.items()}
-                    self._engine = engine_of([data for _, data in content])
+                    self._engine = Engine(content)
         return self._engine
 
     def _stored_objects(self) -> list[tuple[dict[str, int], bytes]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rt_native import background
-from rt_native.cache import cache_folder, engine_of, refuse_unsafe, stored
+from rt_native.cache import Engine, cache_folder, refuse_unsafe, stored
 from rt_native.errors import BuildError
 
 
@@ -121,9 +121,9 @@ class Needed:
         for name in self._missing(wanted):
             module = self._objects[self._home[name][0]]
             if name not in self._engines and (found := stored(module) or stored(piece(module, name))):
-                exports, data = found
+                exports = found[0]
                 # What is loaded already stays: tasks have its addresses, and an engine that nobody holds takes its code with it.
-                self._engines = dict.fromkeys(exports, engine_of([data])) | self._engines
+                self._engines = dict.fromkeys(exports, Engine([found])) | self._engines
         return bool(self._home) and not self._missing(wanted)
 
     def _compile(self, wanted: list[str]) -> None:

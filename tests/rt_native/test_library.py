@@ -186,6 +186,38 @@ def test_loading_an_engine_imports_no_numba():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+# No room between the libraries that are there, and below them holes, the smallest highest, between mappings of 4 GB:
+# where the parts of an object are placed one by one, they are further from each other than its code can reach.
+CROWDED = """
+import ctypes, mmap, rt_engine
+from rt_engine.run.native import KERNELS
+
+def mapped(size):
+    kept.append(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000))  # MAP_NORESERVE
+    return ctypes.addressof(ctypes.c_char.from_buffer(kept[-1]))
+
+PAGE, WALL, kept, holes = 4096, 4 << 30, [], []
+lowest = mapped(WALL)
+for pages in (256, 16, 1):
+    while mapped(pages * PAGE) > lowest:
+        pass
+for pages in range(1, 128):
+    holes.append(mmap.mmap(-1, pages * PAGE))
+    mapped(WALL)
+for hole in holes:
+    hole.close()
+KERNELS.function("execute")
+"""
+
+
+def test_a_crowded_process_loads_objects():
+    """As one that imported PyTorch with its libraries for graphics cards: LLVM aborted it."""
+    from rt_engine.run.native import KERNELS
+
+    KERNELS.build()
+    assert subprocess.run([sys.executable, "-c", CROWDED], cwd=ROOT, check=False).returncode == 0
+
+
 def test_without_a_terminal_lines_tell_how_far_it_is():
     """One at the start, one at the end, and some between when it takes long."""
     said = []

@@ -232,7 +232,7 @@ def test_what_tasks_run_stays_loaded_when_its_whole_module_comes(tmp_path, monke
     module, engines = tmp_path / "gemm-1.o", []
     have = {needed.piece(module, "old"): ({"old": 1}, b"piece")}
     monkeypatch.setattr(needed, "stored", have.get)
-    monkeypatch.setattr(needed, "engine_of", lambda objects: engines.append(objects) or object())
+    monkeypatch.setattr(needed, "Engine", lambda contents: engines.extend(data for _, data in contents) or object())
     parts = Needed(Stub())
     have[parts._index] = ({}, json.dumps({"gemm": {"old": 1, "new": 1, "newer": 1}}).encode())
     parts.need(("old",))
@@ -240,7 +240,7 @@ def test_what_tasks_run_stays_loaded_when_its_whole_module_comes(tmp_path, monke
     have[module] = ({"old": 1, "new": 1, "newer": 1}, b"whole")
     parts.need(("new", "newer"))
     assert parts._engines["old"] is runs
-    assert engines == [[b"piece"], [b"whole"]] and parts._engines["new"] is parts._engines["newer"]
+    assert engines == [b"piece", b"whole"] and parts._engines["new"] is parts._engines["newer"]
 
 
 def test_another_word_is_refused(monkeypatch):
