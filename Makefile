@@ -69,7 +69,8 @@ $(VENV)/run.done: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 # PyTorch makes the networks of the zoo. Not locked: on Linux its usual package brings gigabytes for graphics cards.
 $(VENV)/torch.done: $(VENV)/run.done
 	@echo "Installing PyTorch for the processor alone ..."
-	@$(PIP) install torch onnxscript --extra-index-url https://download.pytorch.org/whl/cpu
+	@$(PIP) install --retries 1 --index-url https://download.pytorch.org/whl/cpu torch || $(PIP) install torch
+	@$(PIP) install onnxscript
 	@touch $@
 
 $(VENV)/%.done: requirements/%.txt $(VENV)/run.done
