@@ -195,7 +195,7 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
         _loop_types(compilation, node, body, trips, carried, specialise)
     except Refusal as refusal:
         unrolled = trips * (len(list(pristine)) + 1)
-        if not _always(pristine, node) or unrolled > MOST_UNROLLED:
+        if (trips and not _always(pristine, node)) or unrolled > MOST_UNROLLED:
             raise
         _spend(compilation, trips, pristine)
         try:

@@ -123,6 +123,24 @@ def test_a_loop_that_collects_a_sequence_is_unrolled():
     same(model(nodes, [sequence("y")], trips=np.array(3), true=np.array(True)))
 
 
+def test_a_loop_without_a_count_that_collects_a_sequence_ends():
+    """As PyTorch exports EmbeddingBag: each iteration is peeled off, and of the loop that then runs not once its start stays."""
+    body = helper.make_graph(
+        [
+            on("Add", ["k", "one"], ["k1"]),
+            on("Less", ["k1", "two"], ["more"]),
+            on("Cast", ["k"], ["f"], to=FLOAT),
+            on("Add", ["x", "f"], ["v"]),
+            on("SequenceInsert", ["s", "v"], ["t"]),
+        ],
+        "body",
+        [tensor("i", [], INT64), tensor("c", [], BOOL), tensor("k", [], INT64), sequence("s")],
+        [tensor("more", [], BOOL), tensor("k1", [], INT64), sequence("t")],
+    )
+    nodes = [on("SequenceEmpty", [], ["none"]), on("Loop", ["", "true", "zero", "none"], ["n", "y"], body=body)]
+    same(model(nodes, [sequence("y")], true=np.array(True), zero=np.int64(0), one=np.int64(1), two=np.int64(2)))
+
+
 @pytest.mark.parametrize("positive", [True, False])
 def test_branches_that_give_sequences(positive):
     def branch(name, op_type):
