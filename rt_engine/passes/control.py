@@ -223,7 +223,13 @@ def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: in
     collects = len(body.outputs) > 1 + carried
     given = constant(node.inputs[0])
     bound = MOST_TRIPS if given is None or given.size != 1 else int(given.reshape(-1)[0])
-    if start is None or not start.all() or carried < 0 or bound <= 0 or not (collects or given is None):
+    if (
+        start is None
+        or not start.all()
+        or carried < 0
+        or bound <= 0
+        or not (collects or given is None or bound > MOST_TRIPS)
+    ):
         return None
     if (node.inputs[0] is not None and given is None) or _always(body, node):
         return None

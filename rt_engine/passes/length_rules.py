@@ -15,6 +15,7 @@ from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import constant
 from rt_engine.passes.following import Step
 from rt_engine.passes.length_sizes import made
+from rt_engine.passes.length_windows import window
 from rt_engine.passes.lengths import Along, Length, Size
 
 Found = dict[int, Along] | None
@@ -218,10 +219,12 @@ def concat(step: Step) -> Found:
 
 
 def slice_(step: Step) -> Found:
-    """Other axes as ever; this one from a place on, up to a place."""
+    """Other axes as ever; this one from a place on, up to a place. A window of a known length may be anywhere."""
     along = _only(step) if step.along(0) is not None else None
     rank = len(step.shape(0))
     old = step.compilation.opsets.get("", 1) < 10
+    if along is None and not old and window(step):
+        return None
     read: list[Any] = [step.attr(n) if old else (None if step.value(i) is None else step.sizes(i)) for n, i in _PARTS]
     starts, ends = (_ends(step, i, read[i - 1]) for i in (1, 2))
     axes = list(range(len(starts))) if read[2] is None else [int(a) % rank for a in read[2]]

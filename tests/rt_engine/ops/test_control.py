@@ -355,6 +355,21 @@ def test_how_often_a_loop_runs_is_found_at_load(most, limit):
     assert loaded.outputs[1].shape == (max(1, min(most, limit)), 1)
 
 
+def test_a_loop_whose_count_means_for_ever_is_counted_too():
+    """As JAX's while_loop comes: the largest int64, and a condition that ends it."""
+    text = """g (float[4] x) => (float[4] y)
+    {
+        n, y = Loop (ever, on, zero, x) <
+            body = b (int64 i, bool go, int64 k, float[4] h) => (bool more, int64 k2, float[4] h2)
+            { k2 = Add(k, one)  more = Less(k2, limit)  s = Tanh(h)  h2 = Add(s, s) }
+        >
+    }"""
+    constants = {**ZERO, **ONE_MORE, "ever": np.int64((1 << 63) - 1), "limit": np.int64(12)}
+    check(model(text, **constants), {"x": X[0]})
+    with pytest.raises(UnsupportedModelError, match="the most is 1,000,000"):
+        rt_engine.load(model(text.replace("Less(k2, limit)", "Less(zero, k2)"), **constants))
+
+
 def test_a_loop_without_a_count_is_counted_too():
     """More iterations than are unrolled."""
     text = COUNTED.replace("Loop (most,", 'Loop ("",').replace("Less(i, most)", "Less(i, limit)")
