@@ -9,6 +9,7 @@ from math import floor, prod
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
@@ -92,7 +93,30 @@ def _scales(node: Node, axes: list[int]) -> list[float]:
 def _infer_from_scales(node: Any, inputs: list[Buffer]) -> list[tuple[Any, tuple[int, ...]]]:
     """Upsample before opset 9 has no inference of its own for scales in an attribute."""
     x, scales = inputs[0], node.attributes["scales"].value
-    return [(x.dtype, tuple(floor(size * scale) for size, scale in zip(x.shape, scales, strict=True)))]
+    return [(x.dtype, tuple(scaled(size, scale) for size, scale in zip(x.shape, scales, strict=True)))]
+
+
+def scaled(size: int, scale: float) -> int:
+    """How long an axis becomes. In float32, as ONNX Runtime: an exporter's 7 / 12 makes 7 of 12, where the exact product is below."""
+    return floor(np.float32(size) * np.float32(scale))
+
+
+def scales_to_infer(node: ir.Node, scales: NDArray[Any]) -> NDArray[Any]:
+    """Scales with which ONNX's inference, which multiplies exactly, gives the sizes of `scaled`."""
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    axes = node.attributes.get_ints("axes", range(len(shape or ())))
+    if (
+        shape is None
+        or not len(axes) == scales.size == len(set(axes))
+        or not all(-len(shape) <= a < len(shape) for a in axes)
+    ):
+        return scales
+    found = scales.astype(np.float32)
+    for i, axis in enumerate(axes):
+        size, scale = int(shape[axis]), float(found[i])  # type: ignore[arg-type]  # static by now
+        if size and np.isfinite(scale) and scaled(size, scale) != floor(size * scale):
+            found[i] = np.nextafter(np.float32(scaled(size, scale) / size), np.float32(np.inf))
+    return found
 
 
 @operator("Upsample", since=7, infer=_infer_from_scales)

@@ -24,6 +24,7 @@ from rt_engine.ops.base import Misfit, Operator, Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.graph import add_constant, constant, is_absurd
 from rt_engine.ops.microsoft import is_rewritten
+from rt_engine.ops.resize import scales_to_infer
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
@@ -245,6 +246,9 @@ def _own_inference(operator: Operator, node: ir.Node) -> list[tuple[Any, tuple[i
 _POOLS, _CEIL_MODE_MENDED = ("MaxPool", "AveragePool", "LpPool"), 22
 """A window that would begin in the padding behind the input is left out; ONNX's inference before this opset counts it."""
 
+_SCALED = ("Resize", "Upsample")
+"""Their last input is sizes, whole numbers, or scales, whose products ONNX's inference does not round."""
+
 
 def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str) -> list[tuple[Any, tuple[int, ...]]]:
     if node.op_type in _POOLS and node.attributes.get_int("ceil_mode", 0) != 0:
@@ -260,6 +264,10 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
         array = constant(v)
         if array is not None and array.size <= _DATA_LIMIT:
             data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
+    scales = constant(inputs[-1]) if node.op_type in _SCALED and inputs else None
+    if scales is not None and scales.dtype == np.float32:
+        last = str(inputs[-1].name)
+        data[last] = onnx.numpy_helper.from_array(scales_to_infer(node, scales), last)
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
     except RAISED_BY_ONNX as error:

@@ -142,6 +142,17 @@ def test_upsample(scale, mode):
         agree(one_node("Upsample", inputs, constants, 4, opset=9, mode=mode), inputs)
 
 
+@pytest.mark.parametrize("opset", [10, 13, 19])
+def test_a_size_is_multiplied_in_float32(opset):
+    """12 * 0.5833333 is 7 in ONNX Runtime and in Keras, whose scale is 7 / 12; the exact product is just below."""
+    inputs = {"x": np.random.default_rng(0).standard_normal((1, 2, 12, 7)).astype(np.float32)}
+    scales = np.array([1, 1, 7 / 12, 8 / 7], np.float32)
+    constants = {"scales": scales} if opset == 10 else {"roi": np.zeros(0, np.float32), "scales": scales}
+    model = one_node("Resize", inputs, constants, 4, opset=opset, mode="linear")
+    assert ours(model, inputs).shape == (1, 2, 7, 8)
+    agree(model, inputs)
+
+
 def test_resize_of_integers():
     """Nearest moves any type; cubic of integers is refused."""
     x = np.arange(12, dtype=np.int32).reshape(1, 1, 3, 4)
