@@ -27,6 +27,13 @@ import llvmlite.binding as llvm
 from rt_native.machine import Target
 
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
+_BRANCHES = ("fieldbus", "plc_bindings", "rt_engine.measure", "rt_engine.run", "rt_engine.tune", "scheduler")
+"""Our packages whose functions branch, and copy a few words: a loop made wider is a third of their code, and never pays."""
+
+
+def has_loops(module: str) -> bool:
+    """Is a module compiled for its loops, as kernels and the steps of users are?"""
+    return not module.startswith(tuple(f"{package}." for package in _BRANCHES))
 
 
 def leave_out_running() -> None:
@@ -83,10 +90,10 @@ def _machine(target: Target) -> Any:
     )
 
 
-def _optimise(module: Any, machine: Any) -> None:
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+def _optimise(module: Any, machine: Any, loops: bool) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=3 if loops else 2)
+    options.loop_vectorization = options.slp_vectorization = loops
+    options.loop_unrolling = options.loop_interleaving = loops
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
 
@@ -109,7 +116,7 @@ def compiled(export: Any, target: Target) -> bytes:
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout
     module.link_in(wrapper)
     _internalise(module, export.name)
-    _optimise(module, _machine(target))
+    _optimise(module, _machine(target), has_loops(export.function.__module__))
     bitcode: bytes = module.as_bitcode()
     return bitcode
 
