@@ -29,7 +29,7 @@ _IN_L2 = _WIDTHS[0] < WINDOW_PANEL
 """Is a full panel wider than a tile? Pieces are then worked through pixel by pixel, and are as long as the second-level cache
 allows: the lines of one column of tiles fall on a quarter of the first level's sets, and would push each other out."""
 _BY_PIXEL, _WIDE_CUT = (WINDOW_PANEL, 4 * CUT) if _IN_L2 else (NARROW, CUT)
-_ROWS = range(6, 0, -1) if _TALL == _WIDE == 6 else (4, 2, 1)
+_ROWS = range(6, 0, -1) if _WIDE == 6 else (4, 2, 1)
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, *_ROWS))]
 _SINGLE = 8 if _TALL == _WIDE == 6 else 0
 """Rows of a tile of one half vector, where it takes more than six to keep the multipliers busy; 0: as the others."""
@@ -57,8 +57,17 @@ def _chooser(widest: int) -> Any:
 
 
 def _tallest(tall: int, wide: int, narrow: int, single: int = 0) -> Any:
-    if tall == wide == 6:
-        return inline(lambda left, halves: min(left, single) if single and halves == 1 else of_six(left))
+    if wide == 6:
+
+        @inline
+        def of_eight(left, halves):
+            if single and halves == 1:
+                return min(left, single)
+            if tall == 8 and halves <= narrow and (left == 8 or left >= 14):
+                return 8
+            return of_six(left)
+
+        return of_eight
 
     @inline
     def tallest(left, halves):
@@ -99,40 +108,31 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
         return w + half // 2 * w_column + half % 2 * HALF
 
     @inline
-    def panel(x, table, stride, pixels, taps, run, w, w_stride, w_column, width, bias, addend, out, out_stride, valid,
+    def panel(x, table, stride, pixels, taps, run, w, w_stride, w_column, ahead, width, bias, addend, out, out_stride, valid,
               low, high):  # fmt: skip
-        """`width` half vectors of columns, for all pixels."""
-        if width <= _BY_PIXEL:  # up to NARROW the output may lie where the input was (`overlap_bytes`)
-            row = 0
-            while row < pixels:
-                rows = tallest(pixels - row, widest(width))
-                done = 0
-                while done < width:
-                    halves = widest(width - done)
-                    at = HALF * done
-                    z = addend
-                    if addend != 0:
-                        z = addend + row * out_stride + at
-                    tile(rows, halves, x, table + row * stride, stride, taps, run, weights(w, w_column, done), w_stride, w_column,
-                         bias + at, z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes,
-                         low, high)  # fmt: skip
-                    done += halves
-                row += rows
-            return
-        done = 0
-        while done < width:
+        """`width` half vectors of columns, for all pixels: pixel by pixel where they are few, else column by column.
+
+        Up to NARROW the output may lie where the input was (`overlap_bytes`).
+        """
+        by_pixel = width <= _BY_PIXEL
+        row, done = 0, 0
+        while row < pixels and done < width:
             halves = widest(width - done)
-            at = HALF * done
-            row = 0
-            while row < pixels:
-                rows = tallest(pixels - row, halves)
-                z = addend
-                if addend != 0:
-                    z = addend + row * out_stride + at
-                tile(rows, halves, x, table + row * stride, stride, taps, run, weights(w, w_column, done), w_stride, w_column,
-                     bias + at, z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
+            rows, at = tallest(pixels - row, widest(width) if by_pixel else halves), HALF * done
+            z = addend
+            if addend != 0:
+                z = addend + row * out_stride + at
+            tile(rows, halves, x, table + row * stride, stride, taps, run, weights(w, w_column, done), w_stride, w_column,
+                 ahead, bias + at, z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes,
+                 low, high)  # fmt: skip
+            if by_pixel:
+                done += halves
+                if done >= width:
+                    row, done = row + rows, 0
+            else:
                 row += rows
-            done += halves
+                if row >= pixels:
+                    row, done = 0, done + halves
 
     @inline
     def cuts(
@@ -148,10 +148,12 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
             count, length = min(some, taps - tap), min(step, run - first)
             last = tap + count >= taps and first + length >= run
             begins = tap == 0 and first == 0
+            at = (tap * run + first) * w_stride
+            ahead = taps * run * HALF * width - at if last else count * length * w_stride
             panel(
-                x + first * element, table + 4 * tap, 4 * taps, pixels, count, length,
-                w + (tap * run + first) * w_stride, w_stride, w_column, width, bias if begins else zero,
-                addend if begins else out, out, out_stride, valid, low if last else cast(-inf), high if last else cast(inf),
+                x + first * element, table + 4 * tap, 4 * taps, pixels, count, length, w + at, w_stride, w_column, ahead, width,
+                bias if begins else zero, addend if begins else out, out, out_stride, valid, low if last else cast(-inf),
+                high if last else cast(inf),
             )  # fmt: skip
             first += length
             if first >= run:
@@ -222,7 +224,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                         if addend != 0:
                             z = addend + row * stride + at
                         channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
-                                     HALF * total, 2 * HALF, bias + at, z, stride, out + row * stride + at, stride,
+                                     HALF * total, 2 * HALF, 0, bias + at, z, stride, out + row * stride + at, stride,
                                      channels - done * lanes, low, high)  # fmt: skip
                         row += rows
                     done += halves
@@ -246,7 +248,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     rows = 8 if pixels - row >= 8 else (4 if pixels - row >= 4 else 1)
                     if record.has_addend:
                         addend = record.addend + at + row * out_stride
-                    dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0, 0,
+                    dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0, 0, 0,
                              record.bias + column * element, addend, out_stride,
                              record.out + at + row * out_stride, out_stride, 1, low, high)  # fmt: skip
                     row += rows

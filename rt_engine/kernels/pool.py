@@ -9,62 +9,74 @@ maximum; a window of padding alone gives -inf (an average: 0 divided by its coun
 `index` is int64: where the maximum stands in ONNX's layout, the first of equals.
 """
 
+from math import inf
+from typing import Any
+
 from rt_engine.kernels.interface.pool import MAX_INDEX, POOL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i32, store_i64
-from rt_native.vector import maximum
+from rt_native.vector import BYTES, maximum
+
+
+@inline
+def _add(a, b):
+    return a + b
 
 
 def _make(of: Element) -> None:
     lanes, nbytes, load, store, splat, scalar = of.lanes, of.nbytes, of.load, of.store, of.splat, of.scalar
-    load_vector, load_first, store_vector, store_first = of.load_vector, of.load_first, of.store_vector, of.store_first
+    store_vector = of.store_vector
 
     @inline
-    def summed(x, table, taps, left):
-        total = splat(scalar(0.0))
-        for tap in range(taps):
-            offset = load_i32(table + 4 * tap)
-            if offset >= 0:
-                if left >= lanes:
-                    total = total + load_vector(x + offset)
-                else:
-                    total = total + load_first(x + offset, left)
-        return total
+    def store_whole(address, value, left):
+        store_vector(address, value)
 
-    @inline
-    def largest(x, table, taps, left):
-        best = splat(scalar(-float("inf")))
-        for tap in range(taps):
-            offset = load_i32(table + 4 * tap)
-            if offset >= 0:
-                if left >= lanes:
-                    best = maximum(best, load_vector(x + offset))
-                else:
-                    best = maximum(best, load_first(x + offset, left))
-        return best
+    def over_taps(start: float, combine: Any, load_lanes: Any) -> Any:
+        """Of one vector of channels: start, then with every tap in the image, in their order."""
+
+        @inline
+        def fold(x, table, taps, left):
+            total = splat(scalar(start))
+            for tap in range(taps):
+                offset = load_i32(table + 4 * tap)
+                if offset >= 0:
+                    total = combine(total, load_lanes(x + offset, left))
+            return total
+
+        return fold
+
+    def column(load_lanes: Any, store_lanes: Any) -> Any:
+        """A vector of `left` channels, for all pixels."""
+        sum_of, largest_of = over_taps(0.0, _add, load_lanes), over_taps(-inf, maximum, load_lanes)
+
+        @inline
+        def pixel_by_pixel(record, x, out, left):
+            taps, step, table = record.taps, record.channels * nbytes, record.table
+            if record.average:
+                for pixel in range(record.pixels):
+                    store_lanes(out, sum_of(x, table, taps, left) / load(record.counts + pixel * nbytes), left)
+                    out, table = out + step, table + 4 * taps
+            else:
+                for _ in range(record.pixels):
+                    store_lanes(out, largest_of(x, table, taps, left), left)
+                    out, table = out + step, table + 4 * taps
+
+        return pixel_by_pixel
+
+    whole_vector, some_lanes = column(of.load_vector_of, store_whole), column(of.load_first, of.store_first)
 
     @kernel("pool_" + of.suffix, POOL)
     def pool(record):
-        pixels, taps, channels, average = record.pixels, record.taps, record.channels, record.average
-        x, out = record.x, record.out
-        counts = record.counts
+        step, x, out = record.channels * nbytes, record.x, record.out
+        whole = record.channels // lanes * BYTES
         for _ in range(record.images):
-            table = record.table
-            for pixel in range(pixels):
-                for channel in range(0, channels, lanes):
-                    at, left = channel * nbytes, channels - channel
-                    if average:
-                        value = summed(x + at, table, taps, left) / load(counts + pixel * nbytes)
-                    else:
-                        value = largest(x + at, table, taps, left)
-                    if left >= lanes:
-                        store_vector(out + at, value)
-                    else:
-                        store_first(out + at, value, left)
-                out += channels * nbytes
-                table += 4 * taps
-            x += record.in_pixels * channels * nbytes
+            for at in range(0, whole, BYTES):
+                whole_vector(record, x + at, out + at, lanes)
+            if whole < step:
+                some_lanes(record, x + whole, out + whole, (step - whole) // nbytes)
+            x += record.in_pixels * step
+            out += record.pixels * step
         return 0
 
     @kernel("max_index_" + of.suffix, MAX_INDEX)

@@ -70,12 +70,14 @@ def schemes_of(window: Window) -> tuple[Scheme, ...]:
 
 GAIN = 0.78
 """Least gain: work by tiles over work by pixels, below which it is done."""
-MOST_WEIGHTS = 1 << 17
-"""Input times output channels beyond which the larger weights cost more than the products save."""
-LEAST_ROWS = 4
-"""Tiles that a product takes no less time for."""
-MOST_BYTES = 640 << 10
-"""Of the weights of 4x4 outputs, four times those of the sum itself: beyond it they would have to come from far away."""
+MOST_WEIGHTS = 1 << 18
+"""Input times output channels beyond which the larger weights would fill the memory of a small computer."""
+LEAST_ROWS, LEAST_FAR_ROWS = 4, 8
+"""Tiles that a product takes no less time for: where the weights are in the second-level cache, and where they come from further."""
+FAR = 1 << 20
+"""Bytes of weights that do."""
+MOST_BYTES = 10 << 20
+"""Of the weights of 4x4 outputs, four times those of the sum itself."""
 BLOCK_BYTES, LEAST_BLOCK = 1 << 16, 24
 """Bytes of v and m together, and least tiles, of a block."""
 
@@ -84,7 +86,13 @@ def cycles(scheme: Scheme, window: Window, channels: int, outputs: int) -> float
     """What a convolution takes by that algorithm, roughly."""
     tiles, vectors = scheme.tiles(window).outputs, -(-outputs // 8) / 2
     transforms = scheme.transform * (-(-channels // 16) + -(-outputs // 16))
-    return tiles * transforms + max(tiles, LEAST_ROWS) * scheme.positions * channels * vectors
+    least = LEAST_FAR_ROWS if weight_bytes(scheme, channels, outputs) > FAR else LEAST_ROWS
+    return tiles * transforms + max(tiles, least) * scheme.positions * channels * vectors
+
+
+def weight_bytes(scheme: Scheme, channels: int, outputs: int) -> int:
+    """Of the transformed weights."""
+    return 4 * scheme.positions * channels * outputs
 
 
 def scheme_for(window: Window, channels: int, outputs: int, dtype: np.dtype[Any]) -> Scheme | None:
@@ -93,7 +101,7 @@ def scheme_for(window: Window, channels: int, outputs: int, dtype: np.dtype[Any]
         return None
     best, least = None, GAIN * window.outputs * window.taps * channels * (-(-outputs // 8) / 2)
     for scheme in schemes_of(window):
-        if scheme.positions > 16 and 4 * scheme.positions * channels * outputs > MOST_BYTES:
+        if scheme.positions > 16 and weight_bytes(scheme, channels, outputs) > MOST_BYTES:
             continue
         most = least if best is None else GAIN * least
         found = cycles(scheme, window, channels, outputs)

@@ -12,6 +12,7 @@ one is left, then come bias and addend.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from llvmlite import ir
@@ -133,13 +134,24 @@ class _Tile:
             places.append(builder.add(self.args["x"], builder.sext(offset, _I64)))
         return places
 
-    def weights(self, address: Any, piece: _Piece) -> Any:
-        """A piece of a row of weights, a vector of which is `w_column` behind the one before."""
+    def column(self, address: Any, piece: _Piece) -> Any:
+        """Where a piece of a row of weights is, a vector of which is `w_column` behind the one before."""
         vector, rest = divmod(piece.at, 2 * HALF)
         shift = self.builder.mul(self.args["w_column"], self.number(vector))
-        address = self.builder.add(self.builder.add(address, shift), self.number(rest))
-        pointer = self.builder.inttoptr(address, piece.type.as_pointer())
+        return self.builder.add(self.builder.add(address, shift), self.number(rest))
+
+    def weights(self, address: Any, piece: _Piece) -> Any:
+        pointer = self.builder.inttoptr(self.column(address, piece), piece.type.as_pointer())
         return self.builder.load(pointer, typ=piece.type, align=self.element_bytes)
+
+    def fetch(self, address: Any) -> None:
+        """Ask for what comes `ahead` bytes behind a row of weights; beyond their end that is what lies there, and never faults."""
+        for piece in self.pieces:
+            if piece.at % (2 * HALF) == 0:
+                place = self.builder.add(self.column(address, piece), self.args["ahead"])
+                flags = (ir.Constant(_I32, number) for number in (0, 2, 1))  # to read, into the second level, data
+                pointer = self.builder.inttoptr(place, ir.IntType(8).as_pointer())
+                call_llvm(self.builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *flags])
 
     def product(self) -> None:
         """Channels are summed over."""
@@ -151,6 +163,8 @@ class _Tile:
             with cgutils.for_range(builder, self.args["run"], intp=_I64) as run:
                 at = builder.add(first, builder.mul(run.index, self.args["w_stride"]))
                 columns = [self.weights(at, piece) for piece in self.pieces]
+                if len(self.pieces) >= FETCHING:
+                    self.fetch(at)
                 for r in range(self.rows):
                     place = builder.add(places[r], builder.mul(run.index, self.number(size)))
                     scalar = builder.load(
@@ -171,18 +185,24 @@ class _Tile:
                 self.fma(r, i, piece, self.load(places[r], piece), columns[i])
 
     def dot(self) -> None:
-        """One output per row: steps of whole tiles' width along a run, then the sum over lanes."""
+        """One output per row: steps of whole tiles' width along a run, then the sum over lanes; a run of one step needs no loop."""
         builder, step = self.builder, self.number(self.width * self.element_bytes)
-        w = cgutils.alloca_once_value(builder, self.args["w"])
-        with cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
-            places = self.inputs(taps.index)
-            with cgutils.for_range(builder, self.args["run"], intp=_I64) as run:
-                at = builder.load(w, typ=_I64)
-                columns = [self.load(at, piece) for piece in self.pieces]
-                shift = builder.mul(run.index, step)
-                for r, i, piece in self.each():
-                    self.fma(r, i, piece, self.load(builder.add(places[r], shift), piece), columns[i])
-                builder.store(builder.add(at, step), w)
+        run = self.args["run"]
+        with builder.if_else(builder.icmp_signed("==", run, self.number(1))) as (single, several):
+            with single, cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
+                at = builder.add(self.args["w"], builder.mul(taps.index, step))
+                self.dot_step(at, self.inputs(taps.index), self.number(0))
+            with several, cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
+                places = self.inputs(taps.index)
+                first = builder.mul(taps.index, run)
+                with cgutils.for_range(builder, run, intp=_I64) as steps:
+                    at = builder.add(self.args["w"], builder.mul(builder.add(first, steps.index), step))
+                    self.dot_step(at, places, builder.mul(steps.index, step))
+
+    def dot_step(self, w: Any, places: list[Any], shift: Any) -> None:
+        columns = [self.load(w, piece) for piece in self.pieces]
+        for r, i, piece in self.each():
+            self.fma(r, i, piece, self.load(self.builder.add(places[r], shift), piece), columns[i])
 
     def zero(self) -> None:
         """Every chain starts at zero."""
@@ -224,15 +244,23 @@ class _Tile:
             value = builder.select(builder.fcmp_ordered(">", value, high), high, value)
             builder.store(value, pointer(self.row("out", r)), align=self.element_bytes)
 
+    def clip(self, name: str, symbol: str) -> None:
+        """No value beyond a limit; NaN passes. Where there is none, that takes no time."""
+        builder, limit = self.builder, self.args[name]
+        none = ir.Constant(limit.type, -inf if symbol == "<" else inf)
+        with builder.if_then(builder.fcmp_ordered("!=", limit, none)):
+            limits = [self.splat(limit, piece) for piece in self.pieces]
+            for r, i, piece in self.each():
+                value = builder.load(self.acc[r, i], typ=piece.type)
+                value = builder.select(builder.fcmp_ordered(symbol, value, limits[i]), limits[i], value)
+                builder.store(value, self.acc[r, i])
+
     def finish(self) -> None:
-        """Clip (NaN passes) and store."""
+        """Clip and store."""
         builder = self.builder
-        low, high = ([self.splat(self.args[name], piece) for piece in self.pieces] for name in ("low", "high"))
-        values = {}
-        for r, i, piece in self.each():
-            value = builder.load(self.acc[r, i], typ=piece.type)
-            value = builder.select(builder.fcmp_ordered("<", value, low[i]), low[i], value)
-            values[r, i] = builder.select(builder.fcmp_ordered(">", value, high[i]), high[i], value)
+        self.clip("low", "<")
+        self.clip("high", ">")
+        values = {(r, i): builder.load(self.acc[r, i], typ=piece.type) for r, i, piece in self.each()}
         with builder.if_else(self.whole()) as (whole, some):
             with whole:
                 for r, i, piece in self.each():
@@ -244,8 +272,11 @@ class _Tile:
                     store_tails(builder, places, [values[r, i] for r in range(self.rows)], left, self.element_bytes)
 
 
+FETCHING = 2
+"""Registers of a row of weights from which on the next ones are asked for: fewer are narrow layers, whose weights are in a cache."""
+
 _ARGUMENTS = (
-    *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride", "w_column"),
+    *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride", "w_column", "ahead"),
     *("bias", "addend", "addend_stride", "out", "out_stride", "valid", "low", "high"),
 )
 
@@ -254,16 +285,16 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
     """A native function that computes one tile; `kind` is "product", "channels" or "dot".
 
     Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run (counts; steps of a
-    run for dot); w, its stride from one channel (product) or tap (channels) to the next, and that of a product from one vector
-    of columns to the next; bias; addend (0: none), row stride; out, row stride; valid (columns), low, high. Strides are in
-    bytes. Each shape is code of its own; a switch leads to it.
+    run for dot); w, its stride from one channel (product) or tap (channels) to the next, that of a product from one vector of
+    columns to the next, how far behind lie the weights that a product will want next; bias; addend (0: none), row stride; out,
+    row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
     """
 
     @intrinsic
     def tile(
         typingctx: Any, rows: Any, halves: Any, x: Any, table: Any, table_stride: Any, taps: Any, run: Any,
-        w: Any, w_stride: Any, w_column: Any, bias: Any, addend: Any, addend_stride: Any, out: Any, out_stride: Any, valid: Any,
-        low: Any, high: Any,
+        w: Any, w_stride: Any, w_column: Any, ahead: Any, bias: Any, addend: Any, addend_stride: Any,
+        out: Any, out_stride: Any, valid: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             named = dict(zip(_ARGUMENTS, args, strict=True))
@@ -282,6 +313,6 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 16), vector.scalar, vector.scalar), codegen
+        return types.void(*([types.int64] * 17), vector.scalar, vector.scalar), codegen
 
     return tile
