@@ -4,7 +4,7 @@ Every pass works on one graph. So first each body is closed: what it reads from 
 which is an operator of ours from then on (`rt_engine.ops.control`). No value is used across graphs after that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -107,3 +107,27 @@ def note(node: ir.Node, **numbers: int) -> None:
     """Keep numbers with a node, as attributes of it."""
     for name, value in numbers.items():
         node.attributes[name] = ir.AttrInt64(name, int(value))
+
+
+def remade(
+    graph: ir.Graph,
+    node: ir.Node,
+    inputs: Sequence[ir.Value | None],
+    outputs: Sequence[ir.Value],
+    kept: Sequence[ir.Value],
+) -> ir.Node:
+    """The same node with other inputs and outputs, in its place; `kept` are read where its outputs were."""
+    attributes = list(node.attributes.values())
+    node.attributes.clear()
+    again = ir.Node(node.domain, node.op_type, inputs, attributes, outputs=outputs, name=node.name)
+    graph.insert_before(node, again)
+    for old, new in zip(node.outputs, kept, strict=True):
+        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    return again
+
+
+def number_of(node: ir.Node, name: str, default: int = 0) -> int:
+    """A number that is an attribute of a node."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else int(attribute.value)

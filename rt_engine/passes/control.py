@@ -1,6 +1,6 @@
 """If, Loop and Scan whose bodies stand alone (`passes.closing`): bodies are specialised, and what is known at load goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 
 import numpy as np
@@ -10,8 +10,11 @@ from rt_engine.errors import InvalidModelError, UnsupportedModelError
 from rt_engine.ops.base import Misfit, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.ops.graph import add_constant, constant
-from rt_engine.passes.closing import note, scopes
+from rt_engine.passes.bounded import bounded, is_bounded, is_counted, note_count
+from rt_engine.passes.closing import note, number_of, scopes
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.inlining import ENDLESS, MOST_PEELED, inlined, peeled, replaced, unrolled
+from rt_engine.passes.length_bodies import close_lengths, open_lengths, refuse_lengths
 from rt_engine.passes.sequences import close_branches, open_branches
 from rt_engine.passes.trips import static_trips
 from rt_engine.status import Status
@@ -20,11 +23,10 @@ MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""
 MOST_UNROLLED = 20_000
 """Nodes that unrolling may make."""
-MOST_PEELED = 2_000
-"""Nodes that a loop without a number of iterations may become."""
 MOST_TOGETHER = 25_000
 """Nodes that all loops of a model may become, those within loops too."""
 _PER_LOOP = 20
+_BRANCHES = ("then_branch", "else_branch")
 _numbers = count()
 
 
@@ -52,13 +54,8 @@ def resolve(compilation: Compilation, node: ir.Node, specialise: Specialise) -> 
     return found
 
 
-def _number(node: ir.Node, name: str, default: int = 0) -> int:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else int(attribute.value)
-
-
 def _take_constants(node: ir.Node) -> None:
-    captured = _number(node, "captured")
+    captured = number_of(node, "captured")
     first = len(node.inputs) - captured
     kept = [i for i in range(captured) if constant(node.inputs[first + i]) is None]
     if len(kept) == captured:
@@ -116,19 +113,21 @@ def _text(value: ir.Value) -> str:
 
 def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     condition = constant(node.inputs[0])
-    names = ("then_branch", "else_branch")
     if condition is not None:
         if condition.size != 1:
             raise Refusal("the condition is not one bool")
-        body = node.attributes[names[0] if condition.reshape(-1)[0] else names[1]].as_graph()
+        body = node.attributes[_BRANCHES[0 if condition.reshape(-1)[0] else 1]].as_graph()
         nodes, results = inlined(compilation.graph, node, body, list(node.inputs[1:]))
-        return _replaced(compilation.graph, node, nodes, results)
-    open_branches(compilation.graph, node, [node.attributes[name].as_graph() for name in names])
+        return replaced(compilation.graph, node, nodes, results)
+    open_branches(compilation.graph, node, [node.attributes[name].as_graph() for name in _BRANCHES])
+    open_lengths(compilation, node)
     possible = _type_branches(compilation, node, specialise)
     node, *sequences = close_branches(compilation.graph, node, [possible[0], possible[-1]])
+    possible = _of_one_rank(compilation, node, possible)
     then, other = possible[0].outputs, possible[-1].outputs
     if not len(then) == len(other) == len(node.outputs):
         raise Refusal("its branches give another number of results than it has")
+    close_lengths(compilation, node, possible)
     for value, a, b in zip(node.outputs, then, other, strict=True):
         if not _same_type(a, b):
             raise Refusal(
@@ -146,7 +145,7 @@ def _type_branches(compilation: Compilation, node: ir.Node, specialise: Speciali
     """
     possible: list[ir.Graph] = []
     failed: dict[str, Misfit] = {}
-    for name in ("then_branch", "else_branch"):
+    for name in _BRANCHES:
         if node.attributes.get_string("trap", "") == name:
             continue
         body = node.attributes[name].as_graph()
@@ -160,46 +159,62 @@ def _type_branches(compilation: Compilation, node: ir.Node, specialise: Speciali
     if not possible:
         raise next(iter(failed.values()))
     for name in failed:
-        body = node.attributes[name].as_graph()
-        node.attributes[name] = ir.AttrGraph(name, ir.Graph(_like(body.inputs), [], nodes=[], name=body.name))
-        node.attributes["trap"] = ir.AttrString("trap", name)
-        compilation.assumed.append(
-            f"the {name} of If '{node.name or node.outputs[0].name}' does not fit the shapes of the inputs: a run that takes it "
-            f"ends with status {int(Status.IMPOSSIBLE_BRANCH)}; where an input decides that never changes, fix it with values"
-        )
+        _trap(compilation, node, name, "does not fit the shapes of the inputs")
     return possible
 
 
-def _like(values: Sequence[ir.Value]) -> list[ir.Value]:
-    return [ir.Value(name=v.name, type=v.type, shape=v.shape) for v in values]
+def _trap(compilation: Compilation, node: ir.Node, name: str, why: str) -> None:
+    """A branch goes; a run that takes it has a status."""
+    old = node.attributes[name].as_graph()
+    inputs = [ir.Value(name=v.name, type=v.type, shape=v.shape) for v in old.inputs]
+    node.attributes[name] = ir.AttrGraph(name, ir.Graph(inputs, [], nodes=[], name=old.name))
+    node.attributes["trap"] = ir.AttrString("trap", name)
+    compilation.assumed.append(
+        f"the {name} of If '{node.name or node.outputs[0].name}' {why}: a run that takes it "
+        f"ends with status {int(Status.IMPOSSIBLE_BRANCH)}; where an input decides that never changes, fix it with values"
+    )
+
+
+def _of_one_rank(compilation: Compilation, node: ir.Node, possible: list[ir.Graph]) -> list[ir.Graph]:
+    """Of two branches whose results have other ranks, the one that changes nothing stays: `if special: x = mended(x)`."""
+    ranks = [[None if v.shape is None else len(v.shape) for v in body.outputs] for body in possible]
+    passing = [body for body in possible if all(_origin(v) in set(body.inputs) for v in body.outputs)]
+    if ranks[0] == ranks[-1] or len(passing) != 1:
+        return possible
+    (name,) = [name for name in _BRANCHES if node.attributes[name].as_graph() not in passing]
+    _trap(compilation, node, name, "gives tensors of another rank than the other one, which changes nothing")
+    return passing
 
 
 def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     _check_spent(compilation)
-    body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
+    open_lengths(compilation, node)
+    body, captured = node.attributes["body"].as_graph(), number_of(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     count = _count(compilation, node, body, captured)
-    endless = node.inputs[0] is None and start is not None and start.all()
+    endless = node.inputs[0] is None and start is not None and start.all() and not is_bounded(compilation, node)
     few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
     if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:
         _spend(compilation, 1, body)
-        return _peeled(compilation.graph, node, body)
+        return peeled(compilation.graph, node, body)
     if count is not None:
         _fix(compilation.graph, node, body, count)
-    trips = _trips(node)
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
         raise Refusal("its body has another number of inputs or results than it needs")
+    if not is_counted(node) and _is_open(node, body, len(node.outputs) > carried):
+        return bounded(compilation, node, carried, MOST_TRIPS)
+    trips = _trips(node)
     pristine = body.clone()
     try:
         _loop_types(compilation, node, body, trips, carried, specialise)
     except Refusal as refusal:
-        unrolled = trips * (len(list(pristine)) + 1)
-        if (trips and not _always(pristine, node)) or unrolled > MOST_UNROLLED:
+        nodes = trips * (len(list(pristine)) + 1)
+        if (trips and not _always(pristine, node)) or nodes > MOST_UNROLLED:
             raise
         _spend(compilation, trips, pristine)
         try:
-            return _unrolled(compilation.graph, node, pristine, trips, carried, compilation.opsets.get("", 1))
+            return unrolled(compilation.graph, node, pristine, trips, carried, compilation.opsets.get("", 1))
         except (ValueError, TypeError, AttributeError) as error:
             raise refusal from error
     return None
@@ -234,6 +249,8 @@ def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: in
     if (node.inputs[0] is not None and given is None) or _always(body, node):
         return None
     count = static_trips(compilation, node, captured, min(bound, MOST_TRIPS))
+    if count == MOST_TRIPS and given is None:
+        raise Refusal(*ENDLESS)
     return None if count == MOST_TRIPS else count
 
 
@@ -243,6 +260,15 @@ def _fix(graph: ir.Graph, node: ir.Node, body: ir.Graph, count: int) -> None:
     body.outputs[0] = body.inputs[1]
 
 
+def _is_open(node: ir.Node, body: ir.Graph, collects: bool) -> bool:
+    """Do data decide how often it runs, and is there no bound, or is what it collects as long?"""
+    start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    if start is not None and not start.all():
+        return False
+    most = constant(node.inputs[0])
+    return most is None or (collects and most.size == 1 and int(most.reshape(-1)[0]) > 0 and not _always(body, node))
+
+
 def _trips(node: ir.Node) -> int:
     """How many iterations at most."""
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
@@ -250,11 +276,7 @@ def _trips(node: ir.Node) -> int:
         return 0
     most = constant(node.inputs[0])
     if most is None or most.size != 1:
-        what = "is computed at run time" if node.inputs[0] is not None else "is not given"
-        raise Refusal(
-            f"its number of iterations {what}; a cycle needs a bound",
-            "export with a constant trip count; a condition may still end the loop earlier",
-        )
+        raise Refusal("its number of iterations is not one number", "correct it")
     trips = int(most.reshape(-1)[0])
     if trips > MOST_TRIPS:
         raise Refusal(
@@ -271,33 +293,28 @@ def _loop_types(
     again.type, again.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape(())
     for inner, outer in zip(list(body.inputs)[2:], node.inputs[2:], strict=True):
         _type_as(inner, outer)
+    refuse_lengths(compilation, node.inputs[2 : 2 + carried], "carries")
     _specialised(compilation, body, specialise)
+    refuse_lengths(compilation, body.outputs, "gives")
     for inner, result, value in zip(list(body.inputs)[2:], body.outputs[1 : 1 + carried], node.outputs, strict=False):
         if not _same_type(inner, result):
             raise Refusal(f"what it carries as '{inner.name}' changes from {_text(inner)} to {_text(result)}")
         _type_as(value, result)
-    at_start, at_end = node.inputs[1] if len(node.inputs) > 1 else None, constant(body.outputs[0])
-    known = at_start is None or constant(at_start) is not None
+    at_end = constant(body.outputs[0])
     always = (at_end is not None and bool(at_end.all())) or _always(body, node)
     collected = list(body.outputs)[1 + carried :]
-    if collected and trips and not (always and known):
-        raise Refusal(
-            "how often it runs depends on data, and so does the shape of what it collects",
-            "carry the values in a tensor of fixed size, or make the condition a constant",
-        )
     for value, result in zip(list(node.outputs)[carried:], collected, strict=True):
         assert result.shape is not None
         _type_as(value, result, (trips, *(int(d) for d in result.shape)))  # type: ignore[arg-type]
     note(node, trips=trips, always=always)
+    note_count(compilation, node, carried, trips)
 
 
 def _always(body: ir.Graph, node: ir.Node) -> bool:
     """Is the condition plainly true in every iteration?"""
     if len(node.inputs) > 1 and node.inputs[1] is not None and constant(node.inputs[1]) is None:
         return False
-    value: ir.Value | None = body.outputs[0]
-    while value is not None and value.producer() is not None and value.producer().op_type == "Identity":  # type: ignore[union-attr]
-        value = value.producer().inputs[0]  # type: ignore[union-attr]
+    value = _origin(body.outputs[0])
     if value is body.inputs[1]:
         return True
     maker = value.producer() if value is not None else None
@@ -307,16 +324,24 @@ def _always(body: ir.Graph, node: ir.Node) -> bool:
     return array is not None and bool(array.all())
 
 
+def _origin(value: ir.Value | None) -> ir.Value | None:
+    """What a value is, behind Identity."""
+    while value is not None and (maker := value.producer()) is not None and maker.op_type == "Identity":
+        value = maker.inputs[0]
+    return value
+
+
 def _scan(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
-    body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
-    scanned = _number(node, "num_scan_inputs")
-    if _number(node, "opset") < 9 and "trips" not in node.attributes:
+    open_lengths(compilation, node)
+    body, captured = node.attributes["body"].as_graph(), number_of(node, "captured")
+    scanned = number_of(node, "num_scan_inputs")
+    if number_of(node, "opset") < 9 and "trips" not in node.attributes:
         _modernise(node)
     states = len(body.inputs) - scanned - captured
     collected = len(node.outputs) - states
     if states < 0 or scanned < 1 or collected < 0 or len(body.outputs) != len(node.outputs):
         raise Refusal("its body has another number of inputs or results than it needs")
-    batched = _number(node, "batched")
+    batched = number_of(node, "batched")
     shapes = [_shape(value) for value in node.inputs]
     in_axes = _axes(node, "scan_input_axes", [len(s) for s in shapes[states : states + scanned]], batched)
     trips = {shape[axis] for shape, axis in zip(shapes[states:], in_axes, strict=False)}
@@ -328,7 +353,9 @@ def _scan(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
             axis = in_axes[i - states]
             shape = shape[:axis] + shape[axis + 1 :]
         _type_as(inner, outer, shape[1:] if batched and i < states + scanned else shape)
+    refuse_lengths(compilation, node.inputs[: states + scanned], "scans")
     _specialised(compilation, body, specialise)
+    refuse_lengths(compilation, body.outputs, "gives")
     (steps,) = trips
     for i, (value, result) in enumerate(zip(node.outputs, body.outputs, strict=True)):
         shape = _shape(result)
@@ -361,7 +388,7 @@ def _modernise(node: ir.Node) -> None:
     node.resize_inputs(len(rest))
     for i, value in enumerate(rest):
         node.replace_input_with(i, value)
-        captured = i >= len(rest) - _number(node, "captured")
+        captured = i >= len(rest) - number_of(node, "captured")
         if value is not None and not captured and (not _shape(value) or _shape(value)[0] != 1):
             raise Refusal("a batch of more than one in Scan 8 is not supported", "export with opset 9 or later")
     if "directions" in node.attributes:
@@ -392,99 +419,3 @@ def _axes(node: ir.Node, name: str, ranks: list[int], batched: int) -> list[int]
         if not -rank <= axis < rank:
             raise Refusal(f"axis {axis} of {name} is not one of {rank}")
     return [axis % rank for axis, rank in zip(axes, ranks, strict=True)]
-
-
-# --- bodies in place of their node ---------------------------------------------------------------------------------------
-
-
-def inlined(
-    graph: ir.Graph, node: ir.Node, body: ir.Graph, arguments: list[ir.Value | None]
-) -> tuple[list[ir.Node], list[ir.Value]]:
-    """Move a body's nodes before `node`; gives them and the results. The body is used up."""
-    mapping: dict[ir.Value, ir.Value] = {}
-    for inner, outer in zip(body.inputs, arguments, strict=True):
-        if outer is not None:
-            mapping[inner] = outer
-    prefix = f"{node.name or node.op_type}.{next(_numbers)}"
-    for value in list(body.initializers.values()):
-        array = constant(value)
-        assert array is not None
-        mapping[value] = add_constant(graph, f"{prefix}/{value.name}", array)
-    results = [mapping.get(v, v) for v in body.outputs]
-    nodes = list(body)
-    for inner_node in nodes:
-        for i, read in enumerate(inner_node.inputs):
-            if read in mapping:
-                inner_node.replace_input_with(i, mapping[read])
-    body.outputs.clear()
-    body.remove(nodes)
-    for inner_node in nodes:
-        inner_node.name = f"{prefix}/{inner_node.name or inner_node.op_type}"
-        for value in inner_node.outputs:
-            if value.name:
-                value.name = f"{prefix}/{value.name}"
-    graph.insert_before(node, nodes)
-    return nodes, results
-
-
-def _replaced(graph: ir.Graph, node: ir.Node, nodes: list[ir.Node], results: list[ir.Value]) -> list[ir.Node]:
-    for value, result in zip(node.outputs, results, strict=True):
-        ir.convenience.replace_all_uses_with(value, result, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    return nodes
-
-
-def _unrolled(graph: ir.Graph, node: ir.Node, body: ir.Graph, trips: int, carried: int, opset: int) -> list[ir.Node]:
-    """All iterations, one after the other."""
-    made: list[ir.Node] = []
-    values: list[ir.Value | None] = list(node.inputs[2 : 2 + carried])
-    outer = list(node.inputs[2 + carried :])
-    collected: list[list[ir.Value]] = [[] for _ in range(len(node.outputs) - carried)]
-    if not trips and collected:
-        raise Refusal("it runs not once, so that the shape of what it collects is unknown", "leave it out")
-    true = add_constant(graph, f"{node.name}.true", np.array(True))
-    for i in range(trips):
-        number = add_constant(graph, f"{node.name}.{i}", np.array(i, np.int64))
-        nodes, results = inlined(graph, node, body.clone(), [number, true, *values, *outer])
-        made += nodes
-        values = list(results[1 : 1 + carried])
-        for found, result in zip(collected, results[1 + carried :], strict=True):
-            found.append(result)
-    for found in collected:
-        made += (nodes := _stacked(graph, node, found, opset))
-        values.append(nodes[-1].outputs[0])
-    return _replaced(graph, node, made, [v for v in values if v is not None])
-
-
-def _peeled(graph: ir.Graph, node: ir.Node, body: ir.Graph) -> list[ir.Node]:
-    """One iteration, then the loop again, with the condition that the iteration gave: it may have become a constant."""
-    done = _number(node, "peeled") + len(list(body)) + 1
-    if done > MOST_PEELED:
-        raise Refusal(
-            "it has no number of iterations, and its condition holds for very many",
-            "export with a constant trip count; a condition may still end the loop earlier",
-        )
-    carried = len(body.outputs) - 1
-    values, outer = list(node.inputs[2 : 2 + carried]), list(node.inputs[2 + carried :])
-    number = add_constant(graph, f"{node.name}.number", np.array(_number(node, "iterations"), np.int64))
-    nodes, results = inlined(graph, node, body.clone(), [number, node.inputs[1], *values, *outer])
-    for i, result in enumerate(results):
-        node.replace_input_with(1 + i, result)
-    note(node, peeled=done, iterations=_number(node, "iterations") + 1)
-    return [*nodes, node]
-
-
-def _stacked(graph: ir.Graph, node: ir.Node, values: list[ir.Value], opset: int) -> list[ir.Node]:
-    """Values one after the other along a new first axis."""
-    axes = add_constant(graph, f"{node.name}.axes", np.array([0], np.int64)) if opset >= 13 else None
-    nodes = []
-    for value in values:
-        if axes is None:
-            nodes.append(ir.node("Unsqueeze", [value], {"axes": [0]}))
-        else:
-            nodes.append(ir.node("Unsqueeze", [value, axes]))
-    nodes.append(ir.node("Concat", [n.outputs[0] for n in nodes], {"axis": 0}))
-    for made in nodes:
-        made.name = made.outputs[0].name = f"{node.name or node.op_type}.{next(_numbers)}"
-    graph.insert_before(node, nodes)
-    return nodes

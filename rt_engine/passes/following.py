@@ -101,15 +101,15 @@ class Step:
             Refusal: neither does.
         """
         given = [
-            self.compilation.binding.bounds[name] for name in self._names() if name in self.compilation.binding.bounds
+            self.compilation.binding.bounds[name] for name in self.names() if name in self.compilation.binding.bounds
         ]
-        self.lengths.used.update(self._names())
+        self.lengths.used.update(self.names())
         most = min([*given, *([] if natural is None else [natural])], default=None)
         if most is None:
-            raise Refusal(f"{what} is only known at run time, and has no bound", BOUND_HELP.format(self._names()[0]))
+            raise Refusal(f"{what} is only known at run time, and has no bound", BOUND_HELP.format(self.names()[0]))
         return most
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """What a user may call this node's length: the outputs, the node, a dimension that the file names."""
         names = [str(v.name) for v in self.node.outputs if v.name] + ([self.node.name] if self.node.name else [])
         for value in self.node.outputs:

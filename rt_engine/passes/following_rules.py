@@ -7,9 +7,8 @@ import onnx_ir as ir
 
 from rt_engine.errors import ShapeBindingError
 from rt_engine.ops import elements_of
-from rt_engine.ops.base import RT_DOMAIN, Refusal
+from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.graph import constant
-from rt_engine.passes import length_branches as branches
 from rt_engine.passes import length_masks as masks
 from rt_engine.passes import length_pads as pads
 from rt_engine.passes import length_rules as rules
@@ -17,7 +16,9 @@ from rt_engine.passes import length_scatter as scatter
 from rt_engine.passes import length_sizes as sizes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.following import Step
+from rt_engine.passes.length_bodies import refuse_lengths
 from rt_engine.passes.lengths import Along
+from rt_engine.passes.sequences import elements
 
 _REDUCE = ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
 _ITEMS = (
@@ -79,9 +80,6 @@ def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], N
     """
     lengths = compilation.lengths
     step = Step(compilation, node, infer)
-    if node in lengths.branches:
-        branches.agree(step)
-        return False
     if lengths.finished or node.domain == RT_DOMAIN:
         infer(node)
         return True
@@ -143,35 +141,16 @@ def _settled(step: Step) -> bool:
     return True
 
 
-def without_bodies(compilation: Compilation, node: ir.Node) -> list[ir.Node] | None:
-    """Control flow over such tensors is not followed; a branch that is known, or does for both, is no control flow.
-
-    Raises:
-        Refusal: it reads one.
-    """
-    if (general := branches.general_branch(compilation, node)) is not None:
-        return general
-    if any(v in compilation.lengths.along for v in node.inputs):
-        if node.op_type == "If" and constant(node.inputs[0]) is not None:
-            return None
-        rules.no_rule(Step(compilation, node, lambda node: None))
-    return None
-
-
 def finish(compilation: Compilation, infer: Callable[[ir.Node], None]) -> None:
     """Outputs get their bound's shape, zeros behind their count, and the count as an output `NAME_count`.
 
     Raises:
-        Refusal: a body of control flow gives a tensor with such a length.
         ShapeBindingError: a bound that nothing needed.
     """
     graph, lengths = compilation.graph, compilation.lengths
-    if compilation.scope is not None:
-        if any(v in lengths.along for v in graph.outputs):
-            raise Refusal("its body gives a tensor whose length is only known at run time", "select outside of it")
+    if compilation.scope is not None or lengths.finished:
         return
-    if lengths.finished:
-        return
+    refuse_lengths(compilation, (part for v in graph.outputs for part in elements(v) or ()), "gives in a sequence")
     taken = {str(v.name) for v in (*graph.inputs, *graph.outputs)}
     for i, value in enumerate(list(graph.outputs)):
         along = lengths.along.get(value)

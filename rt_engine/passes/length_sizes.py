@@ -1,5 +1,6 @@
 """Sizes that are computed from lengths which are only known at run time: Shape, and the arithmetic of exporters behind it."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -188,12 +189,49 @@ def _equal(step: Step) -> list[Size] | None:
     a, b = _array(step, 0), _array(step, 1)
     if a is None or b is None:
         return None
-    if a.size == 1 and b.size == 1:
-        x, y = (b.item(), a.item()) if isinstance(a.item(), int) else (a.item(), b.item())
-        if isinstance(x, Length) and isinstance(y, int) and y == 0 and x.factor > 0:
-            step.lengths.empty[step.node.outputs[0]] = x
+    if a.size == 1 and b.size == 1 and (known := _ask(step, operator.eq, a.item(), b.item())) is not None:
+        return known
     pairs = zip(*(p.reshape(-1) for p in np.broadcast_arrays(a, b)), strict=True)
     return [_is_equal(x, y) for x, y in pairs]
+
+
+def _ask(step: Step, compare: Callable[[int, int], bool], a: Size, b: Size) -> list[Size] | None:
+    """A length beside a number: known where it is the same for all that are possible; or whether it is 0 is what it asks."""
+    x, y = (a, b) if isinstance(a, Length) else (b, a)
+    if not isinstance(x, Length) or not isinstance(y, int) or not _counts(x):
+        return None
+
+    def holds(n: int) -> bool:
+        return bool(compare(n, y) if x is a else compare(y, n))
+
+    if holds(0) == holds(x.bound) and (compare is not operator.eq or y > x.bound):
+        return [int(holds(0))]
+    if holds(0) != holds(1) and (compare is not operator.eq or y == 0):
+        step.lengths.empty[step.node.outputs[0]] = (x, holds(0))
+    return None
+
+
+def _counts(length: Length) -> bool:
+    """Is it never negative?"""
+    maker = length.count.producer()
+    return length.factor > 0 and (maker is None or maker.op_type != "Length" or maker.attributes.get_int("low", 0) >= 0)
+
+
+def _order(step: Step) -> list[Size] | None:
+    a, b = _array(step, 0), _array(step, 1)
+    if a is None or b is None or a.size != 1 or b.size != 1:
+        return None
+    return _ask(step, _ORDERS[step.node.op_type], a.item(), b.item())
+
+
+_ORDERS = {"Greater": operator.gt, "GreaterOrEqual": operator.ge, "Less": operator.lt, "LessOrEqual": operator.le}
+
+
+def _not(step: Step) -> list[Size] | None:
+    condition = step.lengths.empty.get(step.given(0))
+    if condition is not None:
+        step.lengths.empty[step.node.outputs[0]] = (condition[0], not condition[1])
+    return None
 
 
 def _is_equal(a: Size, b: Size) -> Size:
@@ -247,6 +285,8 @@ _RULES: dict[str, Callable[[Step], list[Size] | None]] = {
     "Min": _pairs(_limit(True)),
     "Max": _pairs(_limit(False)),
     "Equal": _equal,
+    **dict.fromkeys(_ORDERS, _order),
+    "Not": _not,
     "Where": _where,
     "ReduceMin": _least,
     "ReduceMax": _least,

@@ -8,9 +8,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,15 +32,6 @@ class Along:
     length: Length
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
-    """What a branch that was inlined must give where a length is 0, and the nodes that are there without it."""
-
-    length: Length
-    empty: NDArray[np.generic]
-    before: frozenset[ir.Node]
-
-
 Size = int | Length | None
 """An element of a shape that is computed: a number, a length, or anything."""
 
@@ -55,10 +44,8 @@ class Lengths:
     """Tensors with such an axis. Behind its count a tensor holds anything, unless `ClearRest` made it."""
     known: dict[ir.Value, list[Size]] = field(default_factory=dict)
     """Integers that are computed from shapes, element by element."""
-    empty: dict[ir.Value, Length] = field(default_factory=dict)
-    """Conditions that are true where a length is 0."""
-    branches: dict[ir.Node, Branch] = field(default_factory=dict)
-    """What stands behind an inlined branch -> what is to be proven of it."""
+    empty: dict[ir.Value, tuple[Length, bool]] = field(default_factory=dict)
+    """Conditions on whether a length is 0: the length, and what the condition is then."""
     made: dict[Hashable, tuple[ir.Value, ...]] = field(default_factory=dict)
     """Nodes that were added -> their outputs: what is the same is computed once, so that its length is one length."""
     used: set[str] = field(default_factory=set)

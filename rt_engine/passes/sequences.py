@@ -14,6 +14,7 @@ import onnx_ir as ir
 from rt_engine.errors import ShapeBindingError
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import add_constant, constant
+from rt_engine.passes.closing import remade
 from rt_engine.passes.compilation import Compilation
 
 ELEMENTS = "rt_engine.elements"
@@ -209,6 +210,7 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
     if all(length is None for length in lengths):
         return [node]
     outputs: list[ir.Value] = []
+    kept: list[ir.Value] = []
     made: Made = []
     for value, length in zip(node.outputs, lengths, strict=True):
         parts = [
@@ -217,17 +219,14 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
         ]
         outputs += parts
         if length is None:
-            ir.convenience.replace_all_uses_with(value, parts[0], replace_graph_outputs=True)
+            kept.append(parts[0])
             continue
         construct = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next(_numbers)}")
         construct.outputs[0].name = value.name
-        ir.convenience.replace_all_uses_with(value, construct.outputs[0], replace_graph_outputs=True)
+        kept.append(construct.outputs[0])
         made.append(construct)
-    attributes = list(node.attributes.values())
-    node.attributes.clear()
-    again = ir.Node(node.domain, node.op_type, node.inputs, attributes, outputs=outputs, name=node.name)
-    graph.insert_before(node, [again, *made])
-    graph.remove(node, safe=True)
+    again = remade(graph, node, node.inputs, outputs, kept)
+    graph.insert_after(again, made)
     return [again, *made]
 
 

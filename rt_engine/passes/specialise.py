@@ -28,7 +28,8 @@ from rt_engine.ops.resize import scales_to_infer
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
-from rt_engine.passes.following_rules import finish, follow, without_bodies
+from rt_engine.passes.following_rules import finish, follow
+from rt_engine.passes.length_bodies import refuse_lengths
 from rt_engine.passes.microsoft import rewrite
 from rt_engine.passes.sequences import (
     SEQUENCE_OPERATORS,
@@ -96,7 +97,8 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             continue
         if is_sequence(node):
             try:
-                without_bodies(compilation, node)
+                if node.op_type == "SplitToSequence":
+                    refuse_lengths(compilation, node.inputs, "splits")
                 waiting.extendleft(reversed(take_apart(graph, node, opsets.get("", 1))))
                 apart.append(node)
             except Refusal as refusal:
@@ -117,7 +119,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                 go_on_with(rewrite(graph, node, opsets))
                 continue
             if is_control(node):
-                instead = without_bodies(compilation, node) or resolve(compilation, node, specialise)
+                instead = resolve(compilation, node, specialise)
                 if instead is not None:
                     waiting.extendleft(reversed(instead))
                     continue

@@ -1,4 +1,4 @@
-"""If on a length that is 0: the general branch does for both, or it is refused. ONNX Runtime is the oracle."""
+"""If over tensors whose length is only known at run time. ONNX Runtime is the oracle."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
-from rt_engine.errors import UnsupportedModelError
+from rt_engine.errors import RunError, UnsupportedModelError
 from tests.rt_engine.passes.test_lengths import CONSTANTS, FLOAT, INT64, VALUES, chosen, model, node, same
 
 NOTHING = np.zeros(0, np.float32)
@@ -56,25 +56,78 @@ def test_both_branches_give_the_same_where_the_length_is_0(name, ask):
     same(proto, chosen((40,)))
 
 
-DIFFER: dict[str, tuple[Any, list[onnx.NodeProto], str]] = {
-    "more_than_nothing": (np.ones(2, np.float32), [node("Neg", ["v"], ["r"])], "one of its branches gives"),
-    "longer": (NOTHING, [node("Concat", ["v", "seven"], ["r"], axis=0)], "one of its branches gives"),
-    "the_last": (np.float32(7), [node("Gather", ["v", "minus"], ["r"])], "has Settle, which may not run"),
-    "the_best": (
-        np.zeros(5, np.float32),
-        [node("TopK", ["v", "five"], ["r", "j"], axis=0)],
-        "has ClearRest, which may",
-    ),
+DIFFER: dict[str, tuple[Any, list[onnx.NodeProto], int]] = {
+    "more_than_nothing": (np.ones(2, np.float32), [node("Neg", ["v"], ["r"])], 1),
+    "longer": (NOTHING, [node("Concat", ["v", "seven"], ["r"], axis=0)], 1),
+    "the_last": (np.array([7], np.float32), [node("Gather", ["v", "back1"], ["r"])], 1),
+    "the_best": (np.zeros(5, np.float32), [node("TopK", ["v", "five"], ["r", "j"], axis=0)], 1),
+    "pairs": (np.zeros((0, 2), np.float32), [node("Expand", ["v1", "n_2"], ["r"])], 2),
+}
+"""What does not do for both: it gives something else, or a status, where the length is 0."""
+ASK = {
+    "equal": [node("Equal", ["n", "zero"], ["is"])],
+    "not_more": [node("Greater", ["n", "zero"], ["some"]), node("Not", ["some"], ["is"])],
+    "less": [node("Less", ["n", "one"], ["is"])],
+    "at_least": [node("GreaterOrEqual", ["zero", "n"], ["is"])],
 }
 
 
+@pytest.mark.parametrize("ask", ASK)
 @pytest.mark.parametrize("name", DIFFER)
-def test_a_branch_that_does_not_do_for_both_is_refused(name):
-    """It gives something else, or a status, where the length is 0."""
-    empty, nodes, why = DIFFER[name]
-    proto = model(choice(empty, nodes), {"x": (FLOAT, [40]), "t": (FLOAT, [1])})
-    with pytest.raises(UnsupportedModelError, match=why):
-        rt_engine.load(proto)
+def test_one_of_two_branches_runs(name, ask):
+    """The result is as long as the longer one can be, and its count is that of the branch that ran."""
+    empty, nodes, rank = DIFFER[name]
+    shape = [
+        node("Unsqueeze", ["v", "at1"], ["v1"]),
+        node("Shape", ["v"], ["w"]),
+        node("Concat", ["w", "at2"], ["n_2"], axis=0),
+        node("Size", ["v"], ["n"]),
+    ]
+    proto = model(choice(empty, nodes, [*shape, *ASK[ask]]), {"x": (FLOAT, [40]), "t": (FLOAT, [1])}, rank=rank)
+    same(proto, chosen((40,)))
+
+
+def either(then: list[onnx.NodeProto], other: list[onnx.NodeProto], behind: list[onnx.NodeProto]) -> onnx.ModelProto:
+    """X[x > t] -> v; r = one or the other, by an input; y is what is behind."""
+    made = node("If", ["c"], ["r"], then_branch=branch(then), else_branch=branch(other))
+    inputs = {"x": (FLOAT, [40]), "t": (FLOAT, [1]), "c": (TensorProto.BOOL, [1])}
+    return model([*VALUES, made, *behind], inputs)
+
+
+def test_a_length_that_both_branches_keep_stays_that_length():
+    """So that what is made of it stands beside what it was made of; a length that one of them changes is another one."""
+    kept = [node("Neg", ["v"], ["r"])], [node("Abs", ["v"], ["r"])]
+    proto = either(*kept, [node("Add", ["r", "v"], ["y"])])
+    same(proto, [{**feed, "c": np.array([c])} for feed in chosen((40,)) for c in (True, False)])
+    cut = [node("Slice", ["v", "at0", "five"], ["r"])]
+    same(
+        either(kept[0], cut, [node("Concat", ["r", "seven"], ["y"], axis=0)]),
+        [{**feed, "c": np.array([c])} for feed in chosen((40,)) for c in (True, False)],
+    )
+    with pytest.raises(UnsupportedModelError, match="two lengths that are only known at run time meet here"):
+        rt_engine.load(either(kept[0], cut, [node("Add", ["r", "v"], ["y"])]))
+
+
+def test_branches_of_other_sizes_without_a_length():
+    """Shapes that differ along one axis are a length."""
+    two = [node("Constant", [], ["r"], value=numpy_helper.from_array(np.ones(2, np.float32)))]
+    proto = either(two, [node("Neg", ["x"], ["r"])], [node("Identity", ["r"], ["y"])])
+    same(proto, [{**feed, "c": np.array([c])} for feed in chosen((40,)) for c in (True, False)])
+
+
+def test_of_branches_of_other_ranks_the_one_that_changes_nothing_stays():
+    """As in skl2onnx's KNNImputer, whose other branch nothing behind it takes: who takes it gets a status."""
+    column = [node("Unsqueeze", ["v", "at1"], ["r"])]
+    proto = either(column, [node("Identity", ["v"], ["r"])], [node("Add", ["r", "v"], ["y"])])
+    loaded = rt_engine.load(proto)
+    assert "gives tensors of another rank" in loaded.notes[0]
+    for feed in chosen((40,)):
+        y, n = loaded.run({**feed, "c": np.array([False])})
+        np.testing.assert_array_equal(y[: int(n)], 2 * feed["x"][feed["x"] > feed["t"]])
+        with pytest.raises(RunError, match="IMPOSSIBLE_BRANCH"):
+            loaded.run({**feed, "c": np.array([True])})
+    with pytest.raises(UnsupportedModelError, match="has another type or rank"):
+        rt_engine.load(either(column, [node("Neg", ["v"], ["r"])], [node("Identity", ["r"], ["y"])]))
 
 
 def test_lists_of_the_same_lengths_stay_beside_each_other():

@@ -21,6 +21,7 @@ CONSTANTS: dict[str, Any] = {
     "minus": np.array(-1),
     "hundred": np.array(100),
     "at0": np.array([0]),
+    "back1": np.array([-1]),
     "at1": np.array([1]),
     "at2": np.array([2]),
     "back2": np.array([-2]),
