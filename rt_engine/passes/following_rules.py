@@ -32,15 +32,15 @@ _FOUND: dict[str, rules.Rule] = {
     "Unique": masks.unique,
 }
 """What makes a length of its own, where its inputs are not constants."""
-_SIZED: dict[str, tuple[int, rules.Rule]] = {
-    "ConstantOfShape": (0, masks.constant_of_shape),
-    "Expand": (1, masks.expand),
-    "Range": (1, masks.range_),
-    "Tile": (1, masks.tile),
-    "TopK": (1, masks.top_k),
-    "Slice": (2, rules.slice_),
+_SIZED: dict[str, tuple[tuple[int, ...], rules.Rule]] = {
+    "ConstantOfShape": ((0,), masks.constant_of_shape),
+    "Expand": ((1,), masks.expand),
+    "Range": ((1,), masks.range_),
+    "Tile": ((1,), masks.tile),
+    "TopK": ((1,), masks.top_k),
+    "Slice": ((1, 2), rules.slice_),
 }
-"""What takes a length from an input: which, and the rule."""
+"""What takes a length from an input: which can be one, and the rule."""
 _RULES: dict[str, rules.Rule] = {
     **{op: rule for op, (_, rule) in _SIZED.items() if op not in ("ConstantOfShape", "Range")},
     **_FOUND,
@@ -108,9 +108,8 @@ def _found(step: Step) -> dict[int, Along] | None:
     if open_ and node.op_type in _FOUND:
         return _FOUND[node.op_type](step)
     if not dynamic and open_ and node.op_type in _SIZED:
-        at, rule = _SIZED[node.op_type]
-        value = step.value(at)
-        if value is not None and constant(value) is None and not _all_known(step, at):
+        places, rule = _SIZED[node.op_type]
+        if any(not _all_known(step, at) for at in places):
             return rule(step)
     if not dynamic:
         return {}
@@ -122,6 +121,9 @@ def _found(step: Step) -> dict[int, Along] | None:
 
 
 def _all_known(step: Step, i: int) -> bool:
+    value = step.value(i)
+    if value is None or constant(value) is not None:
+        return True
     found = step.sizes(i)
     return found is not None and all(isinstance(size, int) for size in found)
 

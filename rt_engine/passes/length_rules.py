@@ -236,6 +236,8 @@ def slice_(step: Step) -> Found:
             continue
         if along is not None and not mine:
             no_rule(step)
+        if by == 1 and (isinstance(start, Length) or (isinstance(start, int) and start < 0)) and len(axes) == 1:
+            return _window(step, axis, start, end)
         if by != 1 or not isinstance(start, int):
             raise Refusal("a slice of a length that is only known at run time goes forward from a known place", "index")
         out = _cut(step, axis, start, end)
@@ -256,7 +258,7 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
     """What is left of an axis from `start` to `end`, either of which may count from its end."""
     along, size = step.along(0), step.shape(0)[axis]
     if start < 0:
-        raise Refusal("the last elements of a length that is only known at run time", "take them by TopK or Gather")
+        raise Refusal("the last elements of a length that is only known at run time", "slice one axis at a time")
     if along is None:  # the end alone is computed
         most = step.bound(max(size - start, 0), "where it ends")
         if isinstance(end, Length):
@@ -278,6 +280,51 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
         return Along(axis, made(step, length, end - start, 0, max(size - start, 0)))
     most = max(min(size, end) - start, 0)
     return Along(axis, length if not start and end >= size else made(step, length, -start, 0, most))
+
+
+def _window(step: Step, axis: int, start: int | Length, end: Size) -> Found:
+    """From a place that is counted from the end, or that is a length: elements are looked up one by one."""
+    if end is None:
+        raise Refusal("the end of its slice is computed at run time", "make it a constant")
+    length = step.dims(0)[axis]
+    first, stop = _place(step, length, start), _place(step, length, end)
+    most = stop.bound if isinstance(stop, Length) else stop
+    if isinstance(start, int):
+        most = min(most, -start + min(end, 0) if isinstance(end, int) else -start)
+    if most <= 0:
+        raise Refusal("its slice has no element", "leave it out")
+    ends = [step.scalar(n) if isinstance(n, Length) else step.constant(np.array(n)) for n in (stop, first)]
+    count = step.emit("Length", step.emit("Sub", ends, domain=""), low=0, high=most)[0]
+    if isinstance(start, int) and isinstance(stop, Length) and isinstance(length, Length) and stop.same(length):
+        count = made(step, length, high=most).count
+    indices = step.emit("Add", [step.constant(np.arange(most), "window"), ends[1]], domain="")[0]
+    limit = step.scalar(length) if isinstance(length, Length) else None
+    attributes = {
+        "dims": [step.shape(0)[axis]],
+        "axis": 0,
+        "factor": 1,
+        "dynamic": 0 if limit is not None else -1,
+        "scale": 1,
+    }
+    (settled,) = step.emit("Settle", [indices, count, limit], **attributes)
+    fresh = step.emit("Gather", [step.given(0), settled], domain="", axis=axis)
+    step.lengths.along[fresh[0]] = Along(axis, Length(count, most))
+    step.become(fresh)
+    return None
+
+
+def _place(step: Step, length: Size, n: int | Length) -> int | Length:
+    """A place of a slice, from the beginning, not behind the end."""
+    if isinstance(length, int) and isinstance(n, int):
+        return max(min(n + length if n < 0 else n, length), 0)
+    if isinstance(length, int) and isinstance(n, Length):
+        return made(step, n, high=length)
+    assert isinstance(length, Length)
+    if isinstance(n, Length):
+        return Length(step.emit("Length", [step.scalar(n), step.scalar(length)])[0], min(n.bound, length.bound))
+    if n < 0:
+        return made(step, length, shift=n, low=0)
+    return length if n >= length.bound else made(step, length, high=n)
 
 
 def _int64(step: Step, value: ir.Value) -> ir.Value:
