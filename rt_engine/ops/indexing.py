@@ -5,15 +5,17 @@ https://onnx.ai/onnx/operators/ : GatherElements, GatherND, ScatterElements, Sca
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.indexing import INDEX_OFFSETS, SCATTER_BLOCKS
 from rt_engine.kernels.interface.modes import Scatter
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.ops.base import NUMBERS, Node, operator
+from rt_engine.ops.base import NUMBERS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
@@ -110,6 +112,12 @@ def gather_elements(node: Node, build: Builder) -> None:
         gather_at(build, node.x, _element_offsets(node, build, node.x, node.input(1)), node.y)
 
 
+def _gathered_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    data, index = inputs[0], inputs[1]
+    return [(data.dtype, (*index.shape[:-1], *data.shape[index.shape[-1] :]))]
+
+
+@operator("GatherND", domain=RT_DOMAIN, since=1, any_type=True, infer=_gathered_types)
 @operator("GatherND", since=11, any_type=True)
 def gather_nd(node: Node, build: Builder) -> None:
     """Slices chosen by tuples of indices; the first `batch_dims` axes go along."""

@@ -25,6 +25,7 @@ _ITEMS = (
     "Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization",
     "InstanceNormalization", "LRN", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
+_NORMS = ("LayerNormalization", "RMSNormalization")
 _FOUND: dict[str, rules.Rule] = {
     "NonMaxSuppression": masks.non_max_suppression,
     "NonZero": masks.non_zero,
@@ -57,7 +58,7 @@ _RULES: dict[str, rules.Rule] = {
     "GatherElements": masks.gather_elements,
     "GatherND": masks.gather_nd,
     "Gemm": masks.gemm,
-    "LayerNormalization": rules.layer_norm,
+    **dict.fromkeys(_NORMS, rules.layer_norm),
     "MatMul": masks.matmul,
     "OneHot": masks.one_hot,
     "Pad": pads.pad,
@@ -70,6 +71,8 @@ _RULES: dict[str, rules.Rule] = {
     "Transpose": rules.transpose,
     "Unsqueeze": rules.unsqueeze,
 }
+_OWN: dict[str, rules.Rule] = dict.fromkeys(_NORMS, rules.layer_norm)
+"""Of this engine's operators: what ONNX Runtime's have become."""
 
 
 def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], None]) -> bool:
@@ -80,7 +83,7 @@ def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], N
     """
     lengths = compilation.lengths
     step = Step(compilation, node, infer)
-    if lengths.finished or node.domain == RT_DOMAIN:
+    if lengths.finished:
         infer(node)
         return True
     found = _found(step)
@@ -113,8 +116,8 @@ def _found(step: Step) -> dict[int, Along] | None:
             return rule(step)
     if not dynamic:
         return {}
-    if node.domain == "" and node.op_type in _RULES:
-        return _RULES[node.op_type](step)
+    if (known := {"": _RULES, RT_DOMAIN: _OWN}.get(node.domain, {}).get(node.op_type)) is not None:
+        return known(step)
     if elements_of(node, step.compilation.opsets) is not None:
         return rules.elementwise(step)
     return rules.no_rule(step)

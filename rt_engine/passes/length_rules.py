@@ -299,14 +299,8 @@ def _window(step: Step, axis: int, start: int | Length, end: Size) -> Found:
         count = made(step, length, high=most).count
     indices = step.emit("Add", [step.constant(np.arange(most), "window"), ends[1]], domain="")[0]
     limit = step.scalar(length) if isinstance(length, Length) else None
-    attributes = {
-        "dims": [step.shape(0)[axis]],
-        "axis": 0,
-        "factor": 1,
-        "dynamic": 0 if limit is not None else -1,
-        "scale": 1,
-    }
-    (settled,) = step.emit("Settle", [indices, count, limit], **attributes)
+    inputs, dynamic = [indices, count, limit], 0 if limit is not None else -1
+    (settled,) = step.emit("Settle", inputs, dims=[step.shape(0)[axis]], axis=0, factor=1, dynamic=dynamic, scale=1)
     fresh = step.emit("Gather", [step.given(0), settled], domain="", axis=axis)
     step.lengths.along[fresh[0]] = Along(axis, Length(count, most))
     step.become(fresh)

@@ -28,6 +28,7 @@ from rt_engine.ops.resize import scales_to_infer
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
+from rt_engine.passes.doubts import doubt
 from rt_engine.passes.following_rules import finish, follow
 from rt_engine.passes.length_bodies import refuse_lengths
 from rt_engine.passes.microsoft import rewrite
@@ -128,6 +129,8 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                 check_rules(node, version)
                 if not follow(compilation, node, infer):
                     continue
+                if (sentence := doubt(node)) is not None and sentence not in compilation.assumed:
+                    compilation.assumed.append(sentence)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:

@@ -102,6 +102,14 @@ def _standard(name: str, since: int, own: bool = False) -> Rewriting:
     return rewritten
 
 
+def _gather_nd(w: Writer) -> Sequence[ir.Value | None]:
+    """Indices of int32, too."""
+    return _standard("GatherND", 12 if dtype_of(w.input(1)) == np.int64 else _NEVER, own=True)(w)
+
+
+_NEVER = 1 << 30
+
+
 def _matmul_n_bits(w: Writer) -> list[ir.Value]:
     """Weights of 2, 4 or 8 bits in blocks along k, each with a scale; the low bits of a byte come first."""
     bits, k, n, block = w.integer("bits", 4), w.integer("K"), w.integer("N"), w.integer("block_size")
@@ -135,7 +143,7 @@ TABLE: dict[str, Rewriting] = {
     "FusedConv": _fused_conv,
     "FusedGemm": _fused_gemm,
     "FusedMatMul": _fused_matmul,
-    "GatherND": _standard("GatherND", 12),
+    "GatherND": _gather_nd,
     "Gelu": _gelu,
     "GridSample": _standard("GridSample", 16, own=True),
     "MatMulNBits": _matmul_n_bits,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rt_engine
 from rt_engine.errors import UnsupportedModelError
 from tests.rt_engine.ops.spatial import agree, one_node, ours, theirs
 
@@ -151,6 +152,19 @@ def test_a_size_is_multiplied_in_float32(opset):
     model = one_node("Resize", inputs, constants, 4, opset=opset, mode="linear")
     assert ours(model, inputs).shape == (1, 2, 7, 8)
     agree(model, inputs)
+
+
+def test_corners_of_a_length_that_is_no_whole_number_are_noted():
+    """ONNX puts them where the whole length ends, ONNX Runtime and PyTorch where what was made of it does."""
+    inputs, attributes = {"x": np.arange(7, dtype=np.float32).reshape(1, 1, 7, 1)}, {"mode": "linear"}
+    corners = {**attributes, "coordinate_transformation_mode": "align_corners"}
+    for scale, how, noted in ((1.5, corners, 1), (2, corners, 0), (1.5, attributes, 0)):
+        constants = {"roi": None, "scales": np.array([1, 1, scale, 1], np.float32)}
+        model = one_node("Resize", inputs, constants, 4, opset=19, **how)
+        notes = rt_engine.load(model).notes
+        assert ["align_corners" in note for note in notes] == [True] * noted
+        if how is corners:
+            assert ours(model, inputs)[0, 0, -1, 0] == pytest.approx(9 * 6 / 9.5 if noted else 6, abs=0.01)
 
 
 def test_resize_of_integers():

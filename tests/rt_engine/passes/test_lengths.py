@@ -215,6 +215,25 @@ def test_rows_that_are_chosen(name):
     same(proto, chosen((30, 6)))
 
 
+OF_ONNX_RUNTIME = {
+    "QuickGelu": ["v"],
+    "Gelu": ["v"],
+    "FastGelu": ["v"],
+    "BiasGelu": ["v", "ones"],
+    "SkipLayerNormalization": ["v", "v", "ones"],
+    "FusedMatMul": ["v", "weights"],
+}
+
+
+@pytest.mark.parametrize("name", OF_ONNX_RUNTIME)
+def test_operators_of_onnx_runtime_keep_the_length(name):
+    """Also those that become operators of this engine."""
+    nodes = [*ROWS, helper.make_node(name, OF_ONNX_RUNTIME[name], ["y"], domain="com.microsoft")]
+    proto = model(nodes, {"x": (FLOAT, [30, 6]), "t": (FLOAT, [1])}, rank=2)
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    same(proto, chosen((30, 6)))
+
+
 def test_a_shape_with_a_length_in_it():
     """Shape -> Gather -> Unsqueeze -> Concat -> Reshape, and a convolution of the items."""
     nodes = [

@@ -230,7 +230,10 @@ CASES = [
     *n_bits(),
     *(("Trilu", {"x": f(4, 4)}, "x", {"upper": 0, "OPSET": opset}) for opset in (13, 18)),
     *(("GridSample", {"x": IMAGE, "g": f(1, 3, 4, 2)}, "xg", {**how, "OPSET": opset}) for how in SAMPLES for opset in (12, 21)),
-    ("GatherND", {"x": X, "i": np.array([[1], [0]])}, "x", {}),
+    *(
+        ("GatherND", {"x": X, "i": np.array([[1], [0]], kind)}, fed, {"OPSET": opset})
+        for kind in (np.int32, np.int64) for fed in ("x", "xi") for opset in (9, 11, 18)
+    ),
 ]  # fmt: skip
 
 NOT_THERE = {"QLinearReduceMean"}
