@@ -116,7 +116,7 @@ def channels_last(compilation: Compilation) -> bool:
 
     1. Conv with constant weights -> rt_engine:ConvLast; MaxPool (without indices), AveragePool -> rt_engine:PoolLast;
        global pools -> reductions.
-    2. What works element by element follows its inputs, as do Concat, Pad, reductions, Softmax, BatchNormalization, Resize
+    2. What works element by element follows its inputs, as do Concat, Split, Pad, reductions, Softmax, BatchNormalization, Resize
        by their rules.
     3. A Transpose of a twin is one Transpose, or none.
     4. A Flatten or Reshape to a matrix before a Gemm with constant weights: the rows of the weights are reordered.
@@ -265,7 +265,7 @@ def _per_tensor(walk: _Walk, node: ir.Node) -> bool:
     return True
 
 
-_SEVERAL = {"DynamicQuantizeLinear"}
+_SEVERAL = {"DynamicQuantizeLinear", "Split"}
 """Operators of several outputs, of which the rule knows what becomes of each."""
 
 
@@ -380,6 +380,27 @@ def _along_axis(walk: _Walk, node: ir.Node) -> bool:
         return False
     axis = moved_axis(node.attributes["axis"].as_int(), rank)
     walk.put(node, node.op_type, [walk.twin(v, node) for v in tensors], {**attributes_of(node), "axis": axis})
+    return True
+
+
+@carries("Split")
+def _split(walk: _Walk, node: ir.Node) -> bool:
+    """The axis moves; all that come out have twins."""
+    x = node.inputs[0]
+    if x is None or x not in walk.last or any(v.shape is None or not v.name for v in node.outputs):
+        return False
+    rank = len(shape_of(x))
+    attributes = {**attributes_of(node), "axis": moved_axis(node.attributes.get_int("axis", 0), rank)}
+    inputs, count = [walk.last[x], *node.inputs[1:]], len(node.outputs)
+    twin = ir.node("Split", inputs, attributes, num_outputs=count, name=node.name)
+    walk.graph.insert_before(node, twin)
+    for was, now in zip(node.outputs, twin.outputs, strict=True):
+        now.shape, now.type = ir.Shape([shape_of(was)[p] for p in to_last(rank)]), was.type
+        now.name = f"{was.name}{TWIN}"
+        walk.last[was] = now
+        walk.plain.add(was)
+    walk.done.append(node)
+    walk.changed = True
     return True
 
 

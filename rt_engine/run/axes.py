@@ -46,6 +46,8 @@ TALL = 24
 """Rows that are whole tiles on every machine, as `rt_engine.tune.alternatives` has them."""
 FLAT = 64
 """Elements that are whole vectors and whole cache lines, whatever their type."""
+WEIGHTS = 8
+"""So many bytes of weights are read in the time in which one comes that another core has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class Axis:
     """The smallest piece."""
     again: int = 0
     """Bytes that every piece reads, whatever its size."""
+    each: Mapping[str, int] | None = None
+    """Operand -> bytes that one of them touches, if that is not how far it moves: such layers can be cut together (`run.strips`).
+    None: it is not known."""
+
+    @property
+    def shared(self) -> float:
+        """What it costs that every piece reads the same, in bytes: what another core has made travels, weights lie in caches."""
+        return self.again / WEIGHTS if self.each is not None else float(self.again)
 
 
 class Reading:
@@ -102,7 +112,9 @@ def _gemm(r: Reading, item: int) -> list[Axis]:
         Axis("batch", matrices, least=1 if r.rows > 1 else 2, again=a if r.a_batch < r.a_row else 0),
     ]
     if r.rows > 1:  # one row alone is written in whole vectors
-        found.append(Axis("rows", {"a": r.a_row * item, "out": r.out_row * item}, 6, TALL, 2, again=b))
+        is_apart = r.batch == 1 and r.depth <= r.a_row and r.columns <= r.out_row
+        each = {"a": deep, "out": r.columns * item} if is_apart else None
+        found.append(Axis("rows", {"a": r.a_row * item, "out": r.out_row * item}, 6, TALL, 2, again=b, each=each))
     return found
 
 
@@ -132,7 +144,8 @@ def _conv(r: Reading, item: int) -> list[Axis]:
         moves = {"w": r.taps * r.run * item, "bias": item, "out": item, "addend": item}
         found.append(Axis("columns", moves, panel, WINDOW_PANEL * half, again=r.x_pixels * r.x_channels * item))
     if r.images == 1:
-        found.append(Axis("out_pixels", {"table": 4 * r.taps, "out": row, "addend": row}, 6, TALL, again=w))
+        moves, each = {"table": 4 * r.taps, "out": row, "addend": row}, {"x": max(r.run, r.x_channels) * item}
+        found.append(Axis("out_pixels", moves, 6, TALL, again=w, each=each))
     return found
 
 
@@ -141,11 +154,12 @@ def _channels(r: Reading, item: int) -> list[Axis]:
     if r.images > 1:
         return [_images(r, item)]
     row = r.out_channels * item
-    return [Axis("out_pixels", {"table": 4 * r.taps, "out": row, "addend": row}, 4, TALL)]
+    moves, each = {"table": 4 * r.taps, "out": row, "addend": row}, {"x": max(r.run, r.x_channels) * item}
+    return [Axis("out_pixels", moves, 4, TALL, each=each)]
 
 
 def _map(r: Reading, item: int) -> list[Axis]:
-    return [Axis("n", {"x": item, "out": item}, FLAT)]
+    return [Axis("n", {"x": item, "out": item}, FLAT, each={})]
 
 
 def _broadcast(to: int = 0, x: int = 0) -> Axes:
@@ -159,10 +173,14 @@ def _broadcast(to: int = 0, x: int = 0) -> Axes:
                     "n",
                     {name: getattr(r, f"{name}_inner") * n for name, n in items.items()} | {"out": to or item},
                     FLAT,
+                    each={},
                 )
             ]
         moves = {name: getattr(r, f"{name}_row") * n for name, n in items.items()}
-        return [Axis("rows", moves | {"out": r.n * (to or item)}, least=2)]  # one row alone is written in whole vectors
+        each = {name: (r.n if getattr(r, f"{name}_inner") else 1) * n for name, n in items.items()}
+        return [
+            Axis("rows", moves | {"out": r.n * (to or item)}, least=2, each=each)
+        ]  # one row alone is written in whole vectors
 
     return axes
 
@@ -171,16 +189,16 @@ def _pool(r: Reading, item: int) -> list[Axis]:
     row, out = r.channels * item, r.pixels * r.channels
     if r.images > 1:
         return [Axis("images", {"x": r.in_pixels * row, "out": out * item})]
-    return [Axis("pixels", {"table": 4 * r.taps, "counts": item, "out": row})]
+    return [Axis("pixels", {"table": 4 * r.taps, "counts": item, "out": row}, each={"x": row})]
 
 
 def _rows(*names: str) -> Axes:
-    return lambda r, item: [Axis("rows", dict.fromkeys(names, r.n * item))]
+    return lambda r, item: [Axis("rows", dict.fromkeys(names, r.n * item), each={})]
 
 
 def _layer_norm(r: Reading, item: int) -> list[Axis]:
     each = DType(r.statistics).nbytes if r.statistics else item
-    return [Axis("rows", {"x": r.n * item, "out": r.n * item, "mean": each, "deviation": each})]
+    return [Axis("rows", {"x": r.n * item, "out": r.n * item, "mean": each, "deviation": each}, each={})]
 
 
 def _group_norm(r: Reading, item: int) -> list[Axis]:
@@ -270,8 +288,8 @@ def _copy_strided(r: Reading, item: int) -> list[Axis]:
 
 def _copy_blocks(r: Reading, item: int) -> list[Axis]:
     if r.count == 1:
-        return [Axis("nbytes", {"x_first": 1, "out_first": 1}, FLAT)]
-    return [Axis("count", {"x_first": r.x_stride, "out_first": r.out_stride})]
+        return [Axis("nbytes", {"x_first": 1, "out_first": 1}, FLAT, each={})]
+    return [Axis("count", {"x_first": r.x_stride, "out_first": r.out_stride}, each={"x": r.nbytes, "out": r.nbytes})]
 
 
 def _fill(r: Reading, item: int) -> list[Axis]:

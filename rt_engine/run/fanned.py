@@ -22,6 +22,7 @@ from rt_engine.run.axes import FAMILIES
 from rt_engine.run.chains import Step, chains_of
 from rt_engine.run.cost import about_ns
 from rt_engine.run.pieces import pieces_of
+from rt_engine.run.strips import Strips
 from rt_engine.run.team_block import MOST_PIECES
 from rt_native.library import Library
 from rt_native.memory import Block
@@ -85,10 +86,12 @@ def fanned(
             for p in (*program.state, *program.inputs)]  # fmt: skip
     may = [not _writes_into(program.kernels[int(record["kernel"])], record, kept) for record in records]
     cut, own_nbytes = _chained(program, records, times, may, threads)
-    inside = {i for first, (end, _) in cut.items() for i in range(first, end)}
+    inside = inside_of(cut)
+    cut |= _in_strips(program, records, times, [ok and i not in inside for i, ok in enumerate(may)], threads)
+    inside = inside_of(cut)
     for index, (record, ns) in enumerate(zip(records, times, strict=True)):
         if index not in inside and may[index] and ns >= LEAST_RECORD_NS:
-            pieces = _pieces(program.kernels[int(record["kernel"])], record, ns, threads)
+            pieces = pieces_of(program.kernels[int(record["kernel"])], record, _parts(ns, threads))
             if len(pieces) > 1:
                 cut[index] = index + 1, [[Step(piece)] for piece in pieces]
     if not cut:
@@ -96,6 +99,11 @@ def fanned(
     share = sum(sum(times[index:end]) for index, (end, _) in cut.items()) / sum(times)
     laid = _laid_out(records, cut, addresses, library, share)
     return replace(laid, own_nbytes=own_nbytes)
+
+
+def inside_of(cut: Cut) -> set[int]:
+    """Records whose work something that is cut does."""
+    return {i for first, (end, _) in cut.items() for i in range(first, end)}
 
 
 def _chained(
@@ -112,9 +120,18 @@ def _chained(
     return cut, most
 
 
-def _pieces(kernel: str, record: NDArray[Any], ns: float, threads: int) -> list[NDArray[Any]]:
-    parts = min(max(threads, int(ns / LEAST_PIECE_NS)), EACH * threads, MOST_PIECES)
-    return pieces_of(kernel, record, parts)
+def _in_strips(program: Program, records: NDArray[Any], times: list[float], may: list[bool], threads: int) -> Cut:
+    """What is cut together with layers before and behind it."""
+    cut, strips = Cut(), Strips(program, records, may)
+    for strip in strips.longest(threads):
+        ns = sum(times[strip.first : strip.end])
+        if ns >= LEAST_RECORD_NS:
+            cut[strip.first] = strip.end, strips.pieces(strip, _parts(ns, threads))
+    return cut
+
+
+def _parts(ns: float, threads: int) -> int:
+    return min(max(threads, int(ns / LEAST_PIECE_NS)), EACH * threads, MOST_PIECES)
 
 
 def _writes_into(kernel: str, record: NDArray[Any], kept: list[tuple[int, int]]) -> bool:

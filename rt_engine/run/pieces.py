@@ -33,16 +33,17 @@ def pieces_of(kernel: str, record: NDArray[Any], parts: int) -> list[NDArray[Any
     cuts = [
         (axis, borders)
         for axis in family.axes(values, family.item)
-        if _is_apart(family.fields, record, axis)
-        and len(borders := _borders(getattr(values, axis.size), _even(family.fields, axis), parts, axis)) > 2
+        if is_apart(family.fields, record, axis)
+        and len(borders := borders_of(getattr(values, axis.size), unit_of(family.fields, axis), parts, axis)) > 2
     ]
     if not cuts:
         return [record]
-    axis, borders = max(cuts, key=lambda cut: (len(cut[1]), -cut[0].again))
+    # Half as many as asked for are enough, where less of what others wrote has to be read.
+    axis, borders = max(cuts, key=lambda cut: (2 * len(cut[1]) > parts, -cut[0].shared, len(cut[1])))
     return [part_of(family.fields, record, axis, *ends) for ends in itertools.pairwise(borders)]
 
 
-def _is_apart(fields: Fields, record: NDArray[Any], axis: Axis) -> bool:
+def is_apart(fields: Fields, record: NDArray[Any], axis: Axis) -> bool:
     """Does no piece read what another one writes? In place, an operand has to move as the output does."""
     places = {name: place.index for name, place in fields.places.items() if place.kind == "operand"}
     where = {name: int(record["operand"][index]) for name, index in places.items()}
@@ -54,13 +55,13 @@ def _is_apart(fields: Fields, record: NDArray[Any], axis: Axis) -> bool:
     )
 
 
-def _even(fields: Fields, axis: Axis) -> int:
+def unit_of(fields: Fields, axis: Axis) -> int:
     """How many of `axis.size` pieces are multiples of: the lowest bit of an operand is not part of its offset."""
     odd = any(move % 2 and fields.places[name].kind == "operand" for name, move in axis.moves.items())
     return axis.unit * 2 if odd and axis.unit % 2 else axis.unit
 
 
-def _borders(size: int, unit: int, parts: int, axis: Axis) -> list[int]:
+def borders_of(size: int, unit: int, parts: int, axis: Axis) -> list[int]:
     """Where pieces begin and end: as alike as tiles allow, none shorter than `axis.least`."""
     count = min(parts, max(size // max(unit, axis.least), 1))
     step = axis.tile if axis.tile % unit == 0 and size >= _LONG * axis.tile * count else unit

@@ -15,12 +15,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.control import LOOP
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import ABSENT, Program
 from rt_engine.run.blocks import BLOCK, NEVER, PIECE, SLICES
 from rt_engine.run.context import Context
 from rt_engine.run.cost import about_ns
+from rt_engine.run.jumps import borders, jumps
 from rt_engine.run.kept import keep
 from rt_engine.run.pieces import pieces_of
 from rt_native.memory import Block, offsets
@@ -242,25 +243,10 @@ def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Re
     found = np.zeros(len(rows), RECORD)
     for i, row in enumerate(rows):
         found[i] = row
-    for i, fields in _jumps(kernels, found):
+    for i, fields in jumps(kernels, found):
         place = fields.places["target"].index
         found["size"][i, place] = where[int(found["size"][i, place])]
     return found
-
-
-def borders(kernels: Sequence[str], records: Records) -> set[int]:
-    """Records at which a piece has to begin: where jumps go, and behind them."""
-    found = set[int]()
-    for i, fields in _jumps(kernels, records):
-        found |= {i + 1, int(records["size"][i, fields.places["target"].index])}
-    return found
-
-
-def _jumps(kernels: Sequence[str], records: Records) -> Iterator[tuple[int, Any]]:
-    known = {name.name: name for name in (JUMP, LOOP)}
-    for number, kernel in enumerate(kernels):
-        if kernel in known:
-            yield from ((int(i), known[kernel]) for i in np.flatnonzero(records["kernel"] == number))
 
 
 def grouped(times: Sequence[int], begins: set[int], least_ns: int) -> Iterator[tuple[int, int]]:
@@ -277,7 +263,7 @@ def grouped(times: Sequence[int], begins: set[int], least_ns: int) -> Iterator[t
 
 def walk(kernels: Sequence[str], records: Records, pieces: Sequence[tuple[int, int]]) -> Iterator[int]:
     """Numbers of the pieces that a run goes through: loops to their end, of branches all. Not more than `MOST_STEPS`."""
-    loops = {i: record for i, fields in _jumps(kernels, records) if fields is LOOP for record in [records[i]]}
+    loops = {i: record for i, fields in jumps(kernels, records) if fields is LOOP for record in [records[i]]}
     number_of = {first: number for number, (first, _) in enumerate(pieces)}
     done = dict.fromkeys(loops, 0)
     number = 0

@@ -1,0 +1,124 @@
+"""Layers that work row by row are cut together: whatever piece is done first, the bits are those of the whole."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run.strips import Strips
+from rt_engine.run.team import Team
+from rt_native.memory import Block
+from tests.rt_engine.program.golden_programs import stored
+from tests.rt_engine.run.cutting import bits_of, feeds_of
+
+
+def _loaded(nodes, shape, weights, result=None):
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, shape),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, result),
+    ]
+    rng = np.random.default_rng(0)
+    constants = [
+        numpy_helper.from_array((rng.standard_normal(s) / 8).astype(np.float32), n) for n, s in weights.items()
+    ]
+    graph = helper.make_graph(
+        [helper.make_node(*node, **more) for *node, more in nodes], "g", ends[:1], ends[1:], constants
+    )
+    return rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+
+
+def _matrices(rows=70):
+    """Products with what was given added, normalised."""
+    nodes = [
+        ("MatMul", ["x", "a"], ["p"], {}), ("Add", ["p", "x"], ["s"], {}), ("LayerNormalization", ["s", "g", "b"], ["n"], {}),
+        ("MatMul", ["n", "a"], ["q"], {}), ("Tanh", ["q"], ["t"], {}), ("Softmax", ["t"], ["y"], {}),
+    ]  # fmt: skip
+    return _loaded(nodes, [rows, 96], {"a": (96, 96), "g": (96,), "b": (96,)})
+
+
+def _image():
+    """1x1, an activation and what lies in parts beside each other; 3x3 and stride 2 between them."""
+    nodes = [
+        ("Conv", ["x", "a"], ["c"], {}), ("Sigmoid", ["c"], ["g"], {}), ("Mul", ["c", "g"], ["m"], {}),
+        ("Split", ["m"], ["u", "v"], {"axis": 1, "num_outputs": 2}), ("Conv", ["v", "d"], ["e"], {"pads": [1] * 4}),
+        ("Add", ["e", "v"], ["r"], {}), ("Concat", ["u", "v", "r"], ["k"], {"axis": 1}), ("Conv", ["k", "f"], ["h"], {}),
+        ("Conv", ["h", "w"], ["z"], {"group": 16, "strides": [2, 2]}), ("Conv", ["z", "o"], ["y"], {}),
+    ]  # fmt: skip
+    weights = {"a": (32, 24, 1, 1), "d": (16, 16, 3, 3), "f": (16, 48, 1, 1), "w": (16, 1, 3, 3), "o": (40, 16, 1, 1)}
+    return _loaded(nodes, [1, 24, 30, 31], weights)
+
+
+def _found(model, threads=2):
+    program = model.program
+    strips = Strips(program, program.records, [True] * len(program.records))
+    return strips, list(strips.longest(threads))
+
+
+def _cut(model, threads, parts, backwards):
+    """The program's records, those of strips piece after piece."""
+    strips, found = _found(model, threads)
+    rows, at = [], 0
+    for strip in found:
+        rows += model.program.records[at : strip.first].tolist()
+        pieces = strips.pieces(strip, parts)
+        rows += [step.record.tolist() for piece in (pieces[::-1] if backwards else pieces) for step in piece]
+        at = strip.end
+    rows += model.program.records[at:].tolist()
+    records = Block(RECORD.itemsize * max(len(rows), 1)).view(RECORD, 0, len(rows))
+    records[:] = np.array(rows, RECORD)
+    return records, found
+
+
+@pytest.mark.parametrize("make", [_matrices, _image])
+def test_a_strip_may_be_done_in_any_order(make):
+    model = make()
+    context, feeds = model.context(), feeds_of(model)
+    whole = bits_of(context, feeds, model.program.records)
+    for threads, parts in ((2, 2), (2, 7), (3, 3)):
+        for backwards in (False, True):
+            records, found = _cut(model, threads, parts, backwards)
+            assert found
+            assert bits_of(context, feeds, records) == whole
+
+
+def test_strips_of_golden_programs_give_their_bits():
+    found = 0
+    for program, _, _ in stored().values():
+        model = rt_engine.load(program)
+        if {"jump", "loop"} & set(model.program.kernels) or not _found(model)[1]:
+            continue
+        context, feeds = model.context(), feeds_of(model)
+        whole = bits_of(context, feeds, model.program.records)
+        records, strips = _cut(model, 2, 4, backwards=True)
+        found += len(strips)
+        assert bits_of(context, feeds, records) == whole
+    assert found
+
+
+def test_layers_between_which_nobody_waits_are_one_fan_out():
+    model = _matrices(1024)
+    (strip,) = _found(model)[1]
+    assert (strip.first, strip.end) == (0, len(model.program.records))
+    assert [axis.size for axis in strip.axes].count("rows") >= 4
+    team, context = Team(2), model.context(1)
+    assert team.admit(context)
+    context.run()
+    assert team.stats().fan_outs == 1
+
+
+def test_what_reads_the_rows_beside_its_own_ends_a_strip():
+    """And so does what writes where a piece of an earlier layer may still read."""
+    model = _image()
+    names = [model.program.kernels[int(kernel)] for kernel in model.program.records["kernel"]]
+    strips = [names[strip.first : strip.end] for strip in _found(model)[1]]
+    assert ["copy_blocks", "copy_blocks", "copy_blocks", "conv_f32"] in strips  # Concat, 1x1
+    assert ["depthwise_f32", "conv_f32"] in strips
+    assert ["swish_f32", "copy_blocks", "copy_blocks"] in strips  # the convolution before it writes over what it reads
+    assert not any(name.startswith(("winograd", "depthwise")) for strip in strips for name in strip[1:])
+
+
+def test_split_works_channels_last():
+    """Nothing is transposed for it: only what comes in and goes out."""
+    program = _image().program
+    assert [program.kernels[int(kernel)] for kernel in program.records["kernel"]].count("copy_strided_4") == 2
