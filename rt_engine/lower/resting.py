@@ -5,11 +5,12 @@ nothing.
 """
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOCK = threading.Lock()
+_LOCKS = [threading.Lock()]
 _RESTS = 0
 """With this threshold the collector never begins; what a program says with `gc.disable` meanwhile, for its own cycle, holds."""
 _STATE = {"users": 0, "threshold": 0}
@@ -18,17 +19,33 @@ _STATE = {"users": 0, "threshold": 0}
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Any number of threads may be in it at once; behind the last of them it is as it was before the first."""
-    with _LOCK:
+    with _LOCKS[0]:
         if _STATE["users"] == 0:
             _STATE["threshold"] = _first_threshold(_RESTS)
         _STATE["users"] += 1
     try:
         yield
     finally:
-        with _LOCK:
-            _STATE["users"] -= 1
-            if _STATE["users"] == 0 and gc.get_threshold()[0] == _RESTS:
-                _first_threshold(_STATE["threshold"])
+        with _LOCKS[0]:
+            _STATE["users"] = max(_STATE["users"] - 1, 0)
+            if _STATE["users"] == 0:
+                _go_on()
+
+
+def _go_on() -> None:
+    if gc.get_threshold()[0] == _RESTS:
+        _first_threshold(_STATE["threshold"])
+
+
+def _forked() -> None:
+    """The threads that load a model do not go on in a child."""
+    _LOCKS[0] = threading.Lock()
+    if _STATE["users"]:
+        _STATE["users"] = 0
+        _go_on()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _first_threshold(wanted: int) -> int:

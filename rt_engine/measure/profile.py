@@ -11,6 +11,7 @@ from rt_engine.measure.native import MEASURING
 from rt_engine.measure.peaks import clock_cost_ns
 from rt_engine.measure.run_times import PROFILE, PROFILE_WORD
 from rt_engine.run.context import Context
+from rt_engine.run.cost import about_ns
 from rt_native.memory import Block
 
 FEWEST, MOST = 20, 1000
@@ -20,7 +21,7 @@ def record_times(context: Context, seconds: float = 0.5) -> NDArray[np.float64]:
     """Nanoseconds of each record in one run of a context's program: medians over as many runs as fit in `seconds`.
 
     A record is timed as it is met in a run, with what the ones before it left in the caches. One that runs several times in a
-    run has the time of all.
+    run has the time of all. Records that several cores do together share what that took, as their sizes say.
     """
     fields, header = context._fields, context._arena.view(ARENA_HEADER)
     records, kernels = int(fields["count"][0]), len(context.code()) - 1
@@ -43,4 +44,15 @@ def record_times(context: Context, seconds: float = 0.5) -> NDArray[np.float64]:
     finally:
         header["spare"][0, PROFILE_WORD], fields["table"] = 0, real
     found: NDArray[np.float64] = np.maximum(np.median(each, axis=0) - clock_cost_ns() * counts[:records], 0.0)
+    _share_out(context, found)
     return found
+
+
+def _share_out(context: Context, times: NDArray[np.float64]) -> None:
+    """Give every record of what is done together its part of the time, in place."""
+    program, records = context._executable.program, context._executable.records
+    for first, end in context._fanned.spans if context._fanned else ():
+        if end > first + 1:
+            kernels = (program.kernels[int(kernel)] for kernel in records["kernel"][first:end])
+            parts = np.array([about_ns(*of) + 1.0 for of in zip(kernels, records[first:end], strict=True)])
+            times[first:end] = times[first:end].sum() * parts / parts.sum()

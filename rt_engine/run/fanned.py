@@ -51,6 +51,8 @@ class Fanned:
     shared: int
     share: float
     """Of the time of all records that can be cut, as far as their sizes say, what is cut."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Of all that fan out: the first record whose work is done there, and the one behind the last."""
     own: tuple[tuple[int, int], ...] = ()
     """(record, operand) that count from the memory of a context's pieces."""
     own_nbytes: int = 0
@@ -179,7 +181,8 @@ def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library
     table.view(np.int64, 0, len(kernels))[:] = kernels
     _begin_at(laid, at, kernels, begin_run, is_cut=0 in cut)
     laid.flags.writeable = False
-    return Fanned(laid, table, count, len(cut), share, tuple(own))
+    spans = tuple((first, end) for first, (end, _) in cut.items())
+    return Fanned(laid, table, count, len(cut), share, spans, tuple(own))
 
 
 def _begin_at(laid: NDArray[Any], at: int, kernels: Sequence[int], begin: int, is_cut: bool) -> None:

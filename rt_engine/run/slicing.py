@@ -37,8 +37,12 @@ LONG_NS: Final = 1_000_000_000
 """A run that takes longer is measured once."""
 PARTS: Final = 2
 """A record that takes more than half a slice is split, into parts of about so many to a slice: the finer, the fuller slices are."""
-SLOWER: Final = 4
-"""So much slower than a fast core one may be, of which the sizes of a record tell (`rt_engine.run.cost`)."""
+SLOWER: Final = 4.0
+"""So much slower than a fast core, of which sizes tell (`rt_engine.run.cost`), is one on which nothing was measured."""
+SLOW: Final = 90
+"""The percentile of what was measured, by which the rest is guessed."""
+LEAST_NS: Final = 500
+"""A guess is no shorter; and of shorter records nothing is learned of a core."""
 MOST_STEPS: Final = 1_000_000
 
 Records = NDArray[Any]
@@ -216,19 +220,27 @@ def forget(block: int) -> None:
 
 def known(kernels: Sequence[str], records: Records, least: NDArray[Any]) -> list[int]:
     """What each record is expected to take. `least`: what it took at least when it ran, NEVER where it did not."""
-    times = (
-        (least, kernels[int(kernel)], record)
-        for least, kernel, record in zip(least, records["kernel"], records, strict=True)
-    )
-    return [int(ns * (1 + ROOM)) if ns < NEVER else unseen(kernel, record) for ns, kernel, record in times]
+    rows = [
+        (int(ns), kernels[int(kernel)], record)
+        for ns, kernel, record in zip(least, records["kernel"], records, strict=True)
+    ]
+    slower = pace(rows)
+    return [int(ns * (1 + ROOM)) if ns < NEVER else unseen(kernel, record, slower) for ns, kernel, record in rows]
 
 
-def unseen(kernel: str, record: Any) -> int:
-    """Nanoseconds of a record that has not run yet: as its sizes say, on a slow core; at least so many that it is a piece of its own.
+def pace(rows: Iterable[tuple[int, str, Any]]) -> float:
+    """How much slower than a fast core this one is: what (nanoseconds, kernel, record) took, against what their sizes say."""
+    found = [ns / about for ns, kernel, record in rows if ns < NEVER and (about := about_ns(kernel, record)) > LEAST_NS]
+    return float(np.percentile(found, SLOW)) if found else SLOWER
+
+
+def unseen(kernel: str, record: Any, slower: float = SLOWER) -> int:
+    """Nanoseconds of a record that has not run yet, as its sizes say; one that says nothing is a piece of its own.
 
     Taken for nothing, a whole branch would be one piece, and the first run that takes it as long as that.
     """
-    return max(GROUP_NS, round(SLOWER * about_ns(kernel, record)))
+    about = about_ns(kernel, record)
+    return max(LEAST_NS, round(slower * about)) if about else GROUP_NS
 
 
 def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Records:

@@ -1,6 +1,7 @@
 """Python's collector rests while models are lowered, and only then."""
 
 import gc
+import os
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import rt_engine
 from benchmarks.models import mlp
 from rt_engine import compiler
+from rt_engine.lower import resting
 from rt_engine.lower.resting import uncollected
 
 
@@ -63,3 +65,15 @@ def test_what_a_program_says_itself_meanwhile_holds():
     finally:
         gc.set_threshold(*before)
         gc.enable()
+
+
+def test_a_child_that_is_forked_while_a_model_is_loaded_collects():
+    """The thread that loads it does not go on there; neither does who holds the lock."""
+    before = gc.get_threshold()[0]
+    with uncollected(), resting._LOCKS[0]:
+        child = os.fork()
+        if child == 0:
+            with uncollected():
+                inside = _rests()
+            os._exit(0 if inside and gc.get_threshold()[0] == before else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -40,6 +40,16 @@ def test_what_was_not_measured_is_not_taken_for_nothing() -> None:
     assert list(grouped(times, set(), 5 * US)) == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
+def test_what_was_not_measured_is_as_slow_as_what_was() -> None:
+    """Not as it would be on the slowest processor: a branch that is guessed too long would be split, and be put off."""
+    records = _records(*["add"] * 2)
+    for name, value in {"rows": 400, "depth": 400, "columns": 400, "batch": 1}.items():
+        records["size"][:, GEMM.places[name].index] = value
+    for took in (800 * US, 3_000 * US):
+        _, guessed = known(("gemm_f32",), records, np.array([took, NEVER]))
+        assert guessed == pytest.approx(took, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("times", "slice_ns", "cycles"),
     [([], 10, 1), ([5, 5], 10, 1), ([5, 6], 10, 2), ([30, 1, 1], 10, 2), ([4] * 5, 8, 3)],
@@ -168,7 +178,7 @@ def test_a_piece_that_is_put_off_forgets_what_it_took_once() -> None:
 
 def test_a_branch_that_was_not_taken_refuses_no_shadow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it takes is a guess, and it may never run."""
-    monkeypatch.setattr("rt_engine.run.slicing.unseen", lambda kernel, record: 1_000_000 * US)
+    monkeypatch.setattr("rt_engine.run.slicing.unseen", lambda *of: 1_000_000 * US)
 
     def branch(name: str) -> onnx.GraphProto:
         of = helper.make_tensor_value_info(name, TensorProto.FLOAT, [64])
