@@ -40,6 +40,7 @@ from rt_engine.kernels.interface.qshift import QSHIFT
 from rt_engine.kernels.interface.quantise import QUANTISE
 from rt_engine.kernels.interface.reduce import ARG, REDUCE
 from rt_engine.kernels.interface.taps import TAPS
+from rt_engine.kernels.interface.trees import TREES
 from rt_engine.kernels.interface.winograd import WINOGRAD_IN, WINOGRAD_OUT
 
 TALL = 24
@@ -99,6 +100,8 @@ class Family:
     fields: Fields
     item: int
     axes: Axes = field(repr=False)
+    works_in: Callable[[Reading, int], dict[str, int]] | None = field(default=None, repr=False)
+    """Operands that are memory to work in -> bytes: pieces that run at once need it for themselves."""
 
 
 def _gemm(r: Reading, item: int) -> list[Axis]:
@@ -206,6 +209,15 @@ def _group_norm(r: Reading, item: int) -> list[Axis]:
     if r.n == r.groups:  # of one item: scale and bias go along
         return [Axis("n", {"x": group, "out": group, "scale": r.channels * item, "bias": r.channels * item})]
     return [Axis("n", {"x": group, "out": group}, r.groups)]
+
+
+def _trees(r: Reading, item: int) -> list[Axis]:
+    return [Axis("rows", {"x": r.features * item, "out": r.targets * item})]
+
+
+def _keys(r: Reading, item: int) -> dict[str, int]:
+    """Keys of the features, a zero, and chains of whole vectors behind the next line."""
+    return {"keys": (r.features * r.copies + 1 + r.targets) * item + 2 * VECTOR}
 
 
 def _summed(mode: int) -> int:
@@ -373,6 +385,10 @@ FAMILIES: dict[str, Family] = {
     **_winograd("winograd", 16, 4),
     **_winograd("winograd_line", 6, 4),
     **_winograd("winograd_four", 36, 16),
+    **{
+        f"trees_{suffix}": Family(TREES, item, _trees, _keys)
+        for suffix, item in (("f32", 4), ("f32_big", 4), ("f64", 8))
+    },
     "qgemm": Family(QGEMM, 1, _qgemm),
     "qconv": Family(QCONV, 1, _qconv),
     "qdepthwise": Family(QDEPTHWISE, 1, _qdepthwise),

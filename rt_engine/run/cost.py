@@ -13,12 +13,16 @@ from rt_engine.kernels.interface.pool import POOL
 from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.kernels.interface.trees import TREES
 from rt_engine.run.axes import FAMILIES, Axis, Reading
 
 FAST, SLOW = 40.0, 10.0
 """Multiply-accumulates in a nanosecond, of tiles and of channel by channel, on a fast core. A slower one has more to gain."""
 BYTES = 40.0
 """Bytes in a nanosecond, of what is only read and written, in the second-level cache."""
+
+GROUP = 40.0
+"""Nanoseconds of eight trees, of six levels."""
 
 _WORK: dict[str, Callable[[Reading], float]] = {
     GEMM.name: lambda r: r.batch * r.rows * r.depth * r.columns / FAST,
@@ -28,6 +32,7 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,
     QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,
     QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
+    TREES.name: lambda r: r.rows * r.count * GROUP,
     QDEPTHWISE.name: lambda r: r.images * r.pixels * r.quads * 4 * r.channels / SLOW,
 }
 

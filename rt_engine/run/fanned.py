@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import Program
-from rt_engine.run.axes import FAMILIES
+from rt_engine.run.axes import FAMILIES, Reading
 from rt_engine.run.chains import Step, chains_of
 from rt_engine.run.cost import about_ns
 from rt_engine.run.pieces import pieces_of
 from rt_engine.run.strips import Strips
 from rt_engine.run.team_block import MOST_PIECES
 from rt_native.library import Library
-from rt_native.memory import Block
+from rt_native.memory import Block, align
 
 LEAST_MODEL_NS = 50_000.0
 """Models that take less, as far as their records say, stay on one core."""
@@ -93,9 +93,11 @@ def fanned(
     inside = inside_of(cut)
     for index, (record, ns) in enumerate(zip(records, times, strict=True)):
         if index not in inside and may[index] and ns >= LEAST_RECORD_NS:
-            pieces = pieces_of(program.kernels[int(record["kernel"])], record, _parts(ns, threads))
+            kernel = program.kernels[int(record["kernel"])]
+            pieces = pieces_of(kernel, record, _parts(ns, threads))
             if len(pieces) > 1:
-                cut[index] = index + 1, [[Step(piece)] for piece in pieces]
+                steps, nbytes = _with_own_memory(kernel, record, pieces)
+                cut[index], own_nbytes = (index + 1, [[step] for step in steps]), max(own_nbytes, nbytes)
     if not cut:
         return None
     share = sum(sum(times[index:end]) for index, (end, _) in cut.items()) / sum(times)
@@ -106,6 +108,20 @@ def fanned(
 def inside_of(cut: Cut) -> set[int]:
     """Records whose work something that is cut does."""
     return {i for first, (end, _) in cut.items() for i in range(first, end)}
+
+
+def _with_own_memory(kernel: str, record: Any, pieces: list[NDArray[Any]]) -> tuple[list[Step], int]:
+    """Pieces of one record, each with memory of its own to work in, and the bytes of all that."""
+    family = FAMILIES[kernel]
+    works_in = family.works_in(Reading(family.fields, record), family.item) if family.works_in else {}
+    steps, at = [Step(piece) for piece in pieces], 0
+    for name, nbytes in works_in.items():
+        place = family.fields.places[name].index
+        for i, step in enumerate(steps):
+            step.record["operand"][place] = at
+            steps[i] = replace(step, own=(*step.own, place))
+            at += align(nbytes)
+    return steps, at
 
 
 def _chained(

@@ -159,7 +159,27 @@ def large_models() -> Iterator[tuple[str, onnx.ModelProto]]:
         yield f"attention {batch}", _model([heads], ends, FLOAT, bias)
     resize = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")
     yield "resize", _model([resize], {"x": (FLOAT, [1, 12, 14, 14])}, FLOAT, {"s": np.array([1, 1, 2, 2], np.float32)})
+    yield "trees", _trees(300)
     yield from _quantised()
+
+
+def _trees(rows: int, trees: int = 40, features: int = 7) -> onnx.ModelProto:
+    """A forest of three levels, and as many rows."""
+    rng = np.random.default_rng(3)
+    inner, count = 7, 15
+    nodes = np.tile(np.arange(count), trees)
+    owners, is_leaf = np.repeat(np.arange(trees), count), nodes >= inner
+    node = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1,
+        nodes_nodeids=nodes, nodes_treeids=owners, nodes_featureids=rng.integers(0, features, len(nodes)),
+        nodes_values=rng.standard_normal(len(nodes)), nodes_modes=np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_truenodeids=np.where(is_leaf, 0, 2 * nodes + 1), nodes_falsenodeids=np.where(is_leaf, 0, 2 * nodes + 2),
+        target_treeids=owners[is_leaf], target_nodeids=nodes[is_leaf], target_ids=np.zeros(is_leaf.sum(), int),
+        target_weights=rng.standard_normal(is_leaf.sum()),
+    )  # fmt: skip
+    proto = _model([node], {"x": (FLOAT, [rows, features])}, FLOAT, {})
+    proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return proto
 
 
 def _quantised() -> Iterator[tuple[str, onnx.ModelProto]]:
