@@ -71,6 +71,10 @@ _RULES: dict[str, rules.Rule] = {
     "Transpose": rules.transpose,
     "Unsqueeze": rules.unsqueeze,
 }
+_CLASSICAL: dict[str, rules.Rule] = dict.fromkeys(
+    ("Binarizer", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer", "SVMClassifier", "SVMRegressor",
+     "Scaler", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), rules.rows,
+)  # fmt: skip
 _OWN: dict[str, rules.Rule] = dict.fromkeys(_NORMS, rules.layer_norm)
 """Of this engine's operators: what ONNX Runtime's have become."""
 
@@ -116,7 +120,9 @@ def _found(step: Step) -> dict[int, Along] | None:
             return rule(step)
     if not dynamic:
         return {}
-    if (known := {"": _RULES, RT_DOMAIN: _OWN}.get(node.domain, {}).get(node.op_type)) is not None:
+    if (
+        known := {"": _RULES, RT_DOMAIN: _OWN, "ai.onnx.ml": _CLASSICAL}.get(node.domain, {}).get(node.op_type)
+    ) is not None:
         return known(step)
     if elements_of(node, step.compilation.opsets) is not None:
         return rules.elementwise(step)

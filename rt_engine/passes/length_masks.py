@@ -90,6 +90,8 @@ def compress(step: Step) -> Found:
     """At most as many as there are; of a tensor with a length, those that are there."""
     data, rank = step.along(0), len(step.shape(0))
     axis = step.axis(0, rank) if "axis" in step.node.attributes else None
+    if constant(step.given(1)) is not None and (data is None or data.axis != axis is not None):
+        return {} if data is None else {0: data}
     if data is not None and data.axis != (axis or 0):
         no_rule(step)
     step.clear(1)

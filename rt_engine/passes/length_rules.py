@@ -78,6 +78,14 @@ def batched(step: Step) -> Found:
     return {0: _only(step, 0)}
 
 
+def rows(step: Step) -> Found:
+    """Rows of a matrix have nothing to do with each other; every output has them first."""
+    along = _only(step, 0)
+    if len(step.shape(0)) != 2:
+        no_rule(step)
+    return dict.fromkeys(range(len(step.node.outputs)), along)
+
+
 def layer_norm(step: Step) -> Found:
     """Axes before the normalised ones."""
     along = _only(step)

@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import RunError, UnsupportedModelError
-from tests.rt_engine.passes.test_lengths import CONSTANTS, FLOAT, INT64, VALUES, chosen, model, node, same
+from tests import need
+from tests.rt_engine.passes.test_lengths import CONSTANTS, FLOAT, INT64, VALUES, chosen, model, node, peer, same
 
 NOTHING = np.zeros(0, np.float32)
 
@@ -128,6 +129,25 @@ def test_of_branches_of_other_ranks_the_one_that_changes_nothing_stays():
             loaded.run({**feed, "c": np.array([True])})
     with pytest.raises(UnsupportedModelError, match="has another type or rank"):
         rt_engine.load(either(column, [node("Neg", ["v"], ["r"])], [node("Identity", ["r"], ["y"])]))
+
+
+def test_missing_values_come_from_the_nearest_rows():
+    """A KNNImputer and what follows, as skl2onnx writes it: functions of another opset, an If for each column."""
+    need.package("skl2onnx")
+    from skl2onnx import to_onnx
+    from sklearn.impute import KNNImputer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((30, 3)).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.2] = np.nan
+    rows = rows[~np.isnan(rows).all(axis=1)]
+    pipeline = make_pipeline(KNNImputer(n_neighbors=2), LinearRegression()).fit(rows, np.arange(len(rows)))
+    proto = to_onnx(pipeline, rows[:1])
+    loaded, theirs = rt_engine.load(proto, shapes={"X": (4, 3)}), peer(proto)
+    for feed in (rows[:4], rows[4:8], np.nan_to_num(rows[:4])):
+        np.testing.assert_allclose(loaded.run({"X": feed})[0], theirs.run(None, {"X": feed})[0], rtol=1e-4)
 
 
 def test_lists_of_the_same_lengths_stay_beside_each_other():

@@ -215,6 +215,30 @@ def test_rows_that_are_chosen(name):
     same(proto, chosen((30, 6)))
 
 
+CLASSICAL: dict[str, dict[str, Any]] = {
+    "Scaler": {"offset": [0.5] * 6, "scale": [2.0] * 6},
+    "Normalizer": {"norm": "L1"},
+    "LinearRegressor": {"coefficients": [float(i) for i in range(12)], "targets": 2, "intercepts": [1.0, 2.0]},
+}
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_rows_of_classical_models(name):
+    """Each row is a sample; a Compress whose condition is known, behind it, is no length."""
+    nodes = [
+        *ROWS,
+        node("Compress", ["v", "all_columns"], ["w"], axis=1),
+        helper.make_node(name, ["w"], ["z"], domain="ai.onnx.ml", **CLASSICAL[name]),
+        node("Compress", ["z", "first_column"], ["y"], axis=1),
+    ]
+    columns = {"all_columns": np.ones(6, bool), "first_column": np.array([True, False])}
+    proto = model(nodes, {"x": (FLOAT, [30, 6]), "t": (FLOAT, [1])}, rank=2, more=columns)
+    proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    same(proto, chosen((30, 6)))
+    plain = model([node("Compress", ["x", "all_columns"], ["y"], axis=1)], {"x": (FLOAT, [30, 6])}, 2, more=columns)
+    assert [spec.name for spec in rt_engine.load(plain).outputs] == ["y"]
+
+
 OF_ONNX_RUNTIME = {
     "QuickGelu": ["v"],
     "Gelu": ["v"],
