@@ -17,7 +17,7 @@ from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.counts import counts_of
 from rt_engine.program.fixed import other_fixed
 from rt_engine.program.program import NodeCost, Program, TensorSpec
-from rt_engine.program.rtp_file import read
+from rt_engine.program.rtp_file import AGAIN, read
 from rt_engine.read.source import BYTES, AnySource, opened
 from rt_engine.run.batch import Progress, cores, run_batch, stacked
 from rt_engine.run.context import Context
@@ -327,8 +327,7 @@ def checked_program(program: Program, title: str, library: Library = KERNELS) ->
     missing = [name for name in program.kernels if exports.get(KERNEL_PREFIX + name) != 2]
     if missing:
         raise ProgramFileError(
-            f"{title} needs kernels that this version does not have: {', '.join(map(repr, missing[:5]))}; compile the model again "
-            f"with `rt-engine compile`, or run it with the version that compiled it"
+            f"{title} needs kernels that this version does not have: {', '.join(map(repr, missing[:5]))}; {AGAIN}"
         )
     return program
 

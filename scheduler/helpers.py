@@ -17,7 +17,7 @@ from rt_native.faults import leave_signals
 from rt_native.histogram import Histogram
 from scheduler.clock import Clock, system_clock
 from scheduler.errors import SchedulerError
-from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
+from scheduler.rights import MORE_CORES, Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.task import Task
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class TaskHelpers:
 def _no_core(wanted: int, room: int) -> Grant:
     """Of a task whose helpers find no core beside those of tasks: it does their pieces."""
     why = f"{room} of {wanted} helpers have a core beside the tasks'; the task does the pieces of the others itself"
-    how = "leave the process more cores (systemd AllowedCPUs=, docker --cpuset-cpus=), or ask for fewer threads"
+    how = f"{MORE_CORES}, or ask for fewer threads"
     return Grant("helper cores", False, why, how)
 
 

@@ -46,6 +46,8 @@ GROUP_HOW = (
 """Where the right is there, and the kernel refuses: a control group of version 2 has no share of real time to give."""
 ENOUGH_PERCENT = 90
 """Of each second for real-time threads: no task that leaves its core any air notices."""
+MORE_CORES = "leave the process more cores (systemd AllowedCPUs=, docker --cpuset-cpus=)"
+"""Where a control group keeps it off a core."""
 THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a core below that share"
 
 
@@ -120,7 +122,7 @@ def use_cpu(cpu: int) -> Grant:
         lambda: os.sched_setaffinity(0, {cpu}),
         "the task stays on its core, with warm caches",
         "the system moves the task from core to core",
-        f"choose one of the cores {here}, or widen the cpuset (systemd AllowedCPUs=, docker --cpuset-cpus=)",
+        f"choose one of the cores {here}, or {MORE_CORES}",
     )
 
 

@@ -163,7 +163,8 @@ rte_status rte_cpu_check(void) {
     processor p = ask();
     for (const char *const *name = rte_kernel_features; *name; name++)
         if (!has(&p, *name))
-            return rte_fail(RTE_OTHER_PROCESSOR, "the library was built for %s; this processor, or its system, has no %s",
+            return rte_fail(RTE_OTHER_PROCESSOR, "the library was built for %s; this processor, or its system, has no %s: "
+                            "take one of a lower level (rt-engine export c --level)",
                             rte_kernel_level, *name);
     atomic_store(&good, true);
     return RTE_OK;

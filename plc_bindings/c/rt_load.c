@@ -18,6 +18,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is used where it lies");
 
+#define AGAIN "compile the model again, or take the library of the version that compiled it"
 #define MOST_BYTES ((uint64_t)1 << 31) /* of a file, and of an arena: no controller has more for one model */
 
 enum { HEADER = 64, TABLE_ENTRY = 24, CHECKED_FROM = 16, FORMAT = 1, KERNEL_ABI = 1, MOST_AXES = 64 };
@@ -84,16 +85,14 @@ static rte_status check_header(image *m) {
     if (m->size < HEADER)
         return rte_fail(RTE_DAMAGED, "the file ends inside of its header");
     if (u32(h + 8) != FORMAT)
-        return rte_fail(RTE_OTHER_VERSION, "the file has format %u, this library reads %d: compile the model again",
-                        (unsigned)u32(h + 8), FORMAT);
+        return rte_fail(RTE_OTHER_VERSION, "the file has format %u, this library reads %d: " AGAIN, (unsigned)u32(h + 8), FORMAT);
     if (u64(h + 16) != m->size)
         return rte_fail(RTE_DAMAGED, "the file has %llu bytes, its header says %llu", (unsigned long long)m->size,
                         (unsigned long long)u64(h + 16));
     if (u32(h + 12) != crc32(h + CHECKED_FROM, (size_t)(m->size - CHECKED_FROM)))
         return rte_fail(RTE_DAMAGED, "the checksum is wrong: copy the file again");
     if (u32(h + 24) != KERNEL_ABI || u32(h + 28) != sizeof(rte_record))
-        return rte_fail(RTE_OTHER_VERSION, "the program was compiled for kernels of version %u, this library has %d: compile "
-                        "the model again",
+        return rte_fail(RTE_OTHER_VERSION, "the program was compiled for kernels of version %u, this library has %d: " AGAIN,
                         (unsigned)u32(h + 24), KERNEL_ABI);
     m->arena = u64(h + 32);
     m->inputs = u32(h + 40), m->outputs = u32(h + 44), m->states = u32(h + 48);
@@ -146,7 +145,9 @@ static rte_status take_kernels(const image *m, rte_model *model) {
             return rte_fail(RTE_DAMAGED, "kernel %llu has no name", (unsigned long long)i);
         const rte_kernel *kernel = bsearch(name, rte_kernels, rte_kernel_count, sizeof *rte_kernels, by_name);
         if (!kernel)
-            return rte_fail(RTE_MISSING_KERNEL, "the program needs the kernel '%s', which this library does not have", name);
+            return rte_fail(RTE_MISSING_KERNEL, "the program needs the kernel '%s', which this library does not have: export it "
+                            "with this model, or " AGAIN,
+                            name);
         model->table[i] = (int64_t)(uintptr_t)kernel->run;
     }
     return RTE_OK;

@@ -40,7 +40,7 @@ from rt_native.files import write_whole
 from rt_native.memory import ALIGNMENT, Block
 from rt_native.pages import LargeBlock, fill
 
-_AGAIN = "compile the model again with `rt-engine compile`"
+AGAIN = "compile the model again with `rt-engine compile`, or run it with the version that compiled it"
 _DAMAGED = "copy the file again, or compile the model again"
 
 
@@ -126,7 +126,7 @@ class _Reader:
         header = self.block.view(HEADER)[0]
         if header["format"] != FORMAT:
             raise ProgramFileError(
-                f"{self.name} has version {header['format']} of the file format, this engine reads {FORMAT}; {_AGAIN}"
+                f"{self.name} has version {header['format']} of the file format, this engine reads {FORMAT}; {AGAIN}"
             )
         if header["file_bytes"] != self.size:
             raise self.damaged(f"it has {self.size:,} bytes, its header says {header['file_bytes']:,}")
@@ -135,7 +135,7 @@ class _Reader:
         if header["kernel_abi"] != KERNEL_ABI or header["record_bytes"] != RECORD.itemsize:
             raise ProgramFileError(
                 f"{self.name} was compiled for version {header['kernel_abi']} of the kernels' interface, this engine has "
-                f"{KERNEL_ABI}; {_AGAIN}"
+                f"{KERNEL_ABI}; {AGAIN}"
             )
         if not ARENA_HEADER.itemsize <= header["arena_bytes"] <= MOST_ARENA_BYTES:
             raise self.damaged(f"it asks for an arena of {header['arena_bytes']:,} bytes")

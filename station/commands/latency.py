@@ -89,7 +89,8 @@ def latency(
         if compare is not None or show is not None:
             if station is not None or model or load or json is not None or (compare is not None and show is not None):
                 raise typer.BadParameter(
-                    "reads files and measures nothing: only --html goes with it", param_hint="--compare"
+                    "reads files and measures nothing: only --html goes with it",
+                    param_hint="--compare" if show is None else "--show",
                 )
             _read(Terminal(), errors, compare, show, html)
             return
@@ -183,6 +184,7 @@ def _plan(
     gaps: bool,
     json: Path | None,
 ) -> Plan:
+    from station.commands.shared.model_check import MODEL_SUFFIXES
     from station.latency import benches
     from station.latency.loading import named
     from station.latency.measure import Plan
@@ -190,6 +192,8 @@ def _plan(
 
     if station is not None and models:
         raise typer.BadParameter("name a station file, or models with --model, not both", param_hint="STATION")
+    if station is not None and station.suffix in MODEL_SUFFIXES:
+        raise typer.BadParameter(f"{station} is a model; write --model {station}", param_hint="STATION")
     try:
         loads = tuple(named(load)) if load else ()
     except ValueError as error:

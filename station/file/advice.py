@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
+from scheduler.rights import MORE_CORES
 from station.file.view import View
 from station.machine.computer import Computer
 from station.terms.durations import format_duration
@@ -26,7 +27,8 @@ def _cores(view: View) -> Iterator[Finding]:
         elif task.cpu is not None and task.cpu not in computer.allowed:
             left = ", ".join(map(str, computer.allowed))
             message = (
-                f"the control group that this runs in leaves core {left}; there the task is refused core {task.cpu}"
+                f"the control group that this runs in leaves core {left}; there the task is refused core {task.cpu}: "
+                f"name one of those, or {MORE_CORES}"
             )
             yield Finding(("tasks", name, "cpu"), message, "warning")
 

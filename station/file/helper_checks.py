@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scheduler.rights import MORE_CORES
 from station.file.view import View
 from station.links import NativeLinkTable
 from station.machine.computer import Computer
@@ -21,8 +22,8 @@ def helper_findings(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name, key), message)
             if task.threads > 1 and task.priority == 1:
                 yield Finding(("tasks", name, "priority"), _LOWEST, "warning")
-            for message in _missing(task):  # no error: the file may be for another computer, or replayed on one
-                yield Finding(("tasks", name, "helper_cpus"), message, "warning")
+            for key, message in _missing(task):  # no error: the file may be for another computer, or replayed on one
+                yield Finding(("tasks", name, key), message, "warning")
 
 
 def _numbers(task: TaskTable) -> Iterator[tuple[str, str]]:
@@ -60,16 +61,26 @@ def _taken(view: View, name: str, task: TaskTable) -> Iterator[tuple[str, str]]:
             )
 
 
-def _missing(task: TaskTable) -> Iterator[str]:
+def _missing(task: TaskTable) -> Iterator[tuple[str, str]]:
     """A core that this computer has not, or that is switched off, or not left to a station started here."""
     computer = Computer()
+    left = ", ".join(map(str, computer.allowed))
+    if task.threads > len(computer.allowed):
+        yield (
+            "threads",
+            f"asks for {task.threads} cores; this process is left core {left}: {MORE_CORES}, or ask for fewer threads",
+        )
     for core in task.helper_cpus:
         if core not in computer.cores:
             has = ", ".join(map(str, computer.cores))
             yield (
+                "helper_cpus",
                 f"names core {core}, which is offline or not there: this computer has core {has}; name one of them, or switch it on: "
-                f"echo 1 | sudo tee /sys/devices/system/cpu/cpu{core}/online"
+                f"echo 1 | sudo tee /sys/devices/system/cpu/cpu{core}/online",
             )
         elif core not in computer.allowed:
-            left = ", ".join(map(str, computer.allowed))
-            yield f"names core {core}; the control group that this runs in leaves core {left}, so there the helper is refused it"
+            yield (
+                "helper_cpus",
+                f"names core {core}; the control group that this runs in leaves core {left}, so there the helper is refused it: "
+                f"name one of those, or {MORE_CORES}",
+            )

@@ -85,7 +85,7 @@ def _entry(kind):
 
 # What is changed: model, section (None: the file), byte in it, new bytes, status, words of the reason.
 HOSTILE = {
-    "format": ("mlp", None, 8, _u32(2), OTHER_VERSION, "format 2"),
+    "format": ("mlp", None, 8, _u32(2), OTHER_VERSION, "reads 1: compile the model again, or take"),
     "kernel ABI": ("mlp", None, 24, _u32(9), OTHER_VERSION, "version 9"),
     "record size": ("mlp", None, 28, _u32(191), OTHER_VERSION, "kernels"),
     "no arena": ("mlp", None, 32, _u64(0), DAMAGED, "context of 0 bytes"),
@@ -101,7 +101,14 @@ HOSTILE = {
     "bytes that wrap around": ("mlp", None, _entry(WEIGHTS) + 16, _u64((1 << 64) - 64), DAMAGED, "section 3"),
     "strings begin": ("mlp", STRINGS, 0, b"x", DAMAGED, "strings"),
     "kernel text": ("mlp", KERNELS, 0, _u32(0xFFFFFFFF), DAMAGED, "kernel 0"),
-    "kernel name": ("mlp", STRINGS, 1, b"~", MISSING_KERNEL, "which this library does not have"),
+    "kernel name": (
+        "mlp",
+        STRINGS,
+        1,
+        b"~",
+        MISSING_KERNEL,
+        "which this library does not have: export it with this model",
+    ),
     "tensor name": ("mlp", TENSORS, 0, _u32(1 << 31), DAMAGED, "a tensor's name or axes"),
     "strings for a type": ("mlp", TENSORS, 4, _u32(8), DAMAGED, "type 8"),
     "no type": ("mlp", TENSORS, 4, _u32(0xFFFFFFFF), DAMAGED, "tensor 'x'"),

@@ -247,7 +247,10 @@ def _patched(at: int, value: bytes, kind: str = "mlp") -> bytes:
         (file("mlp")[:40], "ends inside of its header"),
         (file("mlp")[:-1], "its header says"),
         (file("mlp") + b"\0", "its header says"),
-        (_patched(8, b"\x02"), "version 2 of the file format, this engine reads 1; compile the model again"),
+        (
+            _patched(8, b"\x02"),
+            "version 2 of the file format, this engine reads 1; compile the model again with `rt-engine compile`, or run",
+        ),
         (_patched(200, b"\x77"), "its checksum is wrong; copy the file again"),
         (sealed(_patched(24, b"\x09")), "version 9 of the kernels' interface, this engine has 1; compile the model"),
         (sealed(_patched(32, b"\xff" * 8)), "asks for an arena"),

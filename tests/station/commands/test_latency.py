@@ -65,6 +65,8 @@ def test_a_file_is_shown(files):
         (["--cycle", "fast"], "no duration"),
         (["--cpu", "4000"], "may use the cores"),
         (["station.toml", "--model", "m.onnx"], "not both"),
+        (["m.onnx"], "is a model; write --model m.onnx"),
+        (["--show", "a.json", "--load", "cpu"], "for --show: reads files"),
         (["--model", "m.onnx", "--model", "sub/m.onnx"], "same name"),
         (["--html", "other.json/x.html"], "cannot be made"),
     ],

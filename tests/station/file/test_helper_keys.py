@@ -95,10 +95,15 @@ def test_a_core_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(Computer, "allowed", property(lambda self: (0, 1)))
     said = [warning.message for warning in read_station(path).warnings]
     assert any("names core 3, which is offline or not there: this computer has core 0, 1, 2" in one for one in said)
-    assert any("names core 2; the control group that this runs in leaves core 0, 1" in one for one in said)
+    assert any(
+        "names core 2; the control group that this runs in leaves core 0, 1" in one and "AllowedCPUs" in one
+        for one in said
+    )
+    assert any("asks for 3 cores; this process is left core 0, 1: leave the process more cores" in one for one in said)
 
 
-def test_a_task_gets_its_helpers(tmp_path):
+def test_a_task_gets_its_helpers(tmp_path, monkeypatch):
+    monkeypatch.setattr(Computer, "allowed", property(lambda self: (0, 1)))
     file = read_station(station(tmp_path, "threads = 2"))
     assert not file.warnings
     (task,) = build(file).tasks
