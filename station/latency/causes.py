@@ -63,11 +63,14 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One interval with a long cycle. `excess_ns`: what it was longer than usual; `where`: core and task that are meant."""
+    """One interval with a long cycle. `excess_ns`: what it was longer than usual; `is_first`: the task has real-time priority, so that
+    only its rivals may run before it.
+    """
 
     excess_ns: float
     counted: Mapping[Counter, float]
     usual: Mapping[Counter, Usual]
+    is_first: bool = True
 
     def of(self, source: str) -> Iterator[tuple[Counter, float, Usual]]:
         """The counters of a kind."""
@@ -108,6 +111,10 @@ def _waited(scene: Scene) -> Iterator[Why]:
     long = format_duration(waited, 2)
     if ran >= MOSTLY * scene.excess_ns:
         yield Why("preempted", f"preempted by {name}, which ran {format_duration(ran, 2)}; the task waited {long}")
+    elif not scene.is_first:
+        yield Why(
+            "preempted", f"the task was ready and waited {long}: without real-time priority any program runs before it"
+        )
     else:
         fair = FAIR_NS[0] <= waited <= FAIR_NS[1]
         how = "as long as its fair server runs for starved programs in a second" if fair else "no rival ran that long"

@@ -17,12 +17,15 @@ MOST: Final = 10
 """So many of the longest are told, one of each interval at most."""
 
 
-def judged(subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted, is_last: bool = True) -> Subject:
+def judged(
+    subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted, is_last: bool = True, is_first: bool = True
+) -> Subject:
     """The same task, with its longest and its ties.
 
     Args:
         ticks: of each stretch the wall clock less the monotonic one, and its rows (`scheduler.maxima_block.MAXIMUM`).
         counted: of all intervals of all stretches, in their order; of the places that concern this task.
+        is_first: the tasks have real-time priority.
         is_last: look for ties too, which takes seconds for a day.
     """
     if not ticks or not counted.counters:
@@ -42,7 +45,7 @@ def judged(subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted,
             reaction_ns=int(reaction[i]),
             wakeup_ns=int(rows["wakeup_ns"][i]),
             execution_ns=int(rows["execution_ns"][i]),
-            why=why(Scene(float(reaction[i]) - middle, counted.row(int(i)), usual)),
+            why=why(Scene(float(reaction[i]) - middle, counted.row(int(i)), usual, is_first)),
         )
         for i in order
         if rows["cycles"][i]

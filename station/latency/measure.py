@@ -343,7 +343,7 @@ class Measurement:
                     spreads=dict(kept.spreads),
                     stretches=tuple(kept.stretches),
                 )
-                yield judged(subject, kept.ticks, counted.about(places), is_last)
+                yield judged(subject, kept.ticks, counted.about(places), is_last, self._is_first())
 
     def _peers(self) -> Iterator[Peer]:
         peer = self._plan.peer
@@ -369,11 +369,15 @@ class Measurement:
         what = "gaps that even the kernel does not see (hwlat tracer), in turns of their own"
         yield {"name": "hwlat", "what": what, "told": self._tracer is not None, "lacks": self._no_tracer}
 
+    def _is_first(self) -> bool:
+        """Have the tasks real-time priority?"""
+        return all(grant.granted for grant in self._grants if grant.name.startswith("SCHED_FIFO"))
+
     def _said(self) -> Iterator[str]:
         if self._gap_turns:
             longest = f"the longest {max(self._gaps) / 1000:.0f} us" if self._gaps else "none of 5 us or more"
             yield f"hwlat looked for gaps in {self._gap_turns} turns: {len(self._gaps)} found, {longest}"
-        if any(grant.name.startswith("SCHED_FIFO") and not grant.granted for grant in self._grants):
+        if not self._is_first():
             yield "without real-time priority every program may run first: where a task was ready and waited, one of them ran"
         if left := len({counter for rows in self._rows.values() for counter in rows.left}):
             yield f"{left} counters were not kept, as there are so many (interrupts of many cores): one of them may be a cause"

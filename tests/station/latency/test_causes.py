@@ -36,13 +36,13 @@ def quiet(rng):
     }
 
 
-def causes(**planted):
+def causes(is_first=True, **planted):
     """What is found in one interval of 200 in which these differ."""
     rng = np.random.default_rng(3)
     rows = [quiet(rng) for _ in range(200)]
     rows[77] |= {globals()[name]: value for name, value in planted.items()}
     found = counted(rows)
-    return why(Scene(EXCESS_NS, found.row(77), found.usual()))
+    return why(Scene(EXCESS_NS, found.row(77), found.usual(), is_first))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,12 @@ def test_a_planted_cause_is_the_first_that_is_named(planted, kind, words):
 def test_a_rival_that_ran_too_short_is_no_cause():
     """Ready for long, and the rival ran for a part of it that explains nothing."""
     assert [cause.kind for cause in causes(WAITED=9_000_000.0, RIVAL=400_000.0)] == ["held"]
+
+
+def test_a_task_without_priority_is_not_said_to_be_held():
+    """Any program may run before it: the kernel did what it should."""
+    (found,) = causes(is_first=False, WAITED=9_000_000.0)
+    assert found.kind == "preempted" and "without real-time priority any program" in found.words
 
 
 def test_what_explains_most_comes_first():
