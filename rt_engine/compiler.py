@@ -74,7 +74,7 @@ def bound_inputs(source: AnySource, binding: Binding = UNBOUND) -> tuple[dict[st
 
 def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple[str, ...]]:
     outputs = [str(v.name) for v in model.graph.outputs]
-    work = Compilation(model, binding, name, _evaluate)
+    work = Compilation(model, binding, name, _evaluate, tuple(outputs))
     run_passes(work)
     model.meta[NAMING].notes.extend(work.fixed)
     parts = part_names(model.graph, outputs)

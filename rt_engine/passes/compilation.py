@@ -25,6 +25,8 @@ class Compilation:
     binding: Binding
     source: str
     evaluate: Evaluate
+    shown: tuple[str, ...] = ()
+    """The outputs' names in the file; what takes an output's place has a name of its own."""
     scope: ir.Graph | None = None
     """The body of a control-flow operator that is worked on; None for the model's own graph."""
     assumed: list[str] = field(default_factory=list)

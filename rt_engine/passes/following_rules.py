@@ -162,12 +162,12 @@ def finish(compilation: Compilation, infer: Callable[[ir.Node], None]) -> None:
     if compilation.scope is not None or lengths.finished:
         return
     refuse_lengths(compilation, (part for v in graph.outputs for part in elements(v) or ()), "gives in a sequence")
-    taken = {str(v.name) for v in (*graph.inputs, *graph.outputs)}
-    for i, value in enumerate(list(graph.outputs)):
+    shown = compilation.shown or [str(v.name) for v in graph.outputs]
+    taken = {*shown, *(str(v.name) for v in graph.inputs)}
+    for i, (value, name) in enumerate(zip(list(graph.outputs), shown, strict=True)):
         along = lengths.along.get(value)
         if along is not None:
-            name = _free(f"{value.name}_count", taken)
-            _counted(compilation, infer, i, value, along, name)
+            _counted(compilation, infer, i, value, along, (name, _free(f"{name}_count", taken)))
     lengths.finished = True
     unused = sorted(compilation.binding.bounds.keys() - lengths.used)
     if unused:
@@ -185,11 +185,15 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _counted(
-    compilation: Compilation, infer: Callable[[ir.Node], None], i: int, value: ir.Value, along: Along, name: str
+    compilation: Compilation,
+    infer: Callable[[ir.Node], None],
+    i: int,
+    value: ir.Value,
+    along: Along,
+    names: tuple[str, str],
 ) -> None:
-    graph, length = compilation.graph, along.length
+    graph, length, (shown, name) = compilation.graph, along.length, names
     attributes = {"axis": along.axis, "factor": length.factor, "pattern": 0, "least": 0}
-    shown = str(value.name)
     masked = ir.node("ClearRest", [value, length.count], attributes, domain=RT_DOMAIN, name=f"{shown}.rest")
     count = ir.node("Length", [length.count], {"factor": length.factor}, domain=RT_DOMAIN, name=name)
     for node, title in ((masked, shown), (count, name)):

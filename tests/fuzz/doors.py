@@ -152,12 +152,37 @@ def _dynamic() -> dict[str, bytes]:
         node("Mul", ["k", "at"], ["y"]),
     ]
     pressed = [node("Compress", ["x", "c"], ["z"], axis=0), node("ReduceSum", ["z"], ["y"], keepdims=0)]
+    some = [
+        node("Compress", ["x", "c"], ["z"], axis=0),
+        node("Size", ["z"], ["n"]),
+        node("Greater", ["n", "none"], ["is"]),
+        node("Slice", ["z", "last", "end"], ["e"]),
+        node(
+            "If", ["is"], ["y"], then_branch=_body([node("Neg", ["z"], ["r"])], [], [_value("r", None)]),
+            else_branch=_body([node("Add", ["e", "e"], ["r"])], [], [_value("r", None)]),
+        ),
+    ]  # fmt: skip
+    limits |= {"none": np.array(0), "last": np.array([-2]), "end": np.array([1 << 62])}
+    round_ = _body(
+        [
+            node("Add", ["h", "h"], ["y1"]),
+            node("ReduceMax", ["y1"], ["m"], keepdims=0),
+            node("Less", ["m", "top"], ["go2"]),
+        ],
+        [_value("i", (), I64), _value("go", (), BOOL), _value("h")],
+        [_value("go2", (), BOOL), _value("y1"), _value("m", ())],
+    )
+    rounds = [node("Loop", ["z", "", "x"], ["u", "y"], body=round_)]
     best = [node("Shape", ["x"], ["n"]), node("TopK", ["x", "n"], ["y", "i"])]
     return {
         "NMS": _model(picked, boxes, limits),
         "NonZero": _model(found, [_value("x"), _value("y", None, I64)], limits),
         "Unique": _model([node("Unique", ["x"], ["y"])], [_value("x"), _value("y", None)]),
         "Compress": _model(pressed, [_value("x"), _value("c", (4,), BOOL), _value("y", None)]),
+        "If": _model(some, [_value("x"), _value("c", (4,), BOOL), _value("y", None)], limits),
+        "rounds": _model(
+            rounds, [_value("x"), _value("z", (), I64), _value("y", None)], {"top": np.float32(40), "most": np.array(7)}
+        ),
         "TopK": _model(best, [_value("x"), _value("y", None)]),
     }
 

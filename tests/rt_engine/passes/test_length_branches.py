@@ -109,6 +109,14 @@ def test_a_length_that_both_branches_keep_stays_that_length():
         rt_engine.load(either(kept[0], cut, [node("Add", ["r", "v"], ["y"])]))
 
 
+def test_a_branch_that_is_known_keeps_the_outputs_name():
+    """What comes of its nodes has the name that the file gives."""
+    proto = either([node("Neg", ["v"], ["r"])], [node("Abs", ["v"], ["r"])], [])
+    proto.graph.output[0].name = "r"
+    loaded = rt_engine.load(proto, values={"c": [True]})
+    assert [spec.name for spec in loaded.outputs] == ["r", "r_count"] and loaded.counts == {"r": ("r_count", 0)}
+
+
 def test_branches_of_other_sizes_without_a_length():
     """Shapes that differ along one axis are a length."""
     two = [node("Constant", [], ["r"], value=numpy_helper.from_array(np.ones(2, np.float32)))]
