@@ -130,14 +130,14 @@ def _images(r: Reading, item: int) -> Axis:
     return Axis("images", {"x": r.x_pixels * r.x_channels * item, "out": image, "addend": image})
 
 
-def _is_over(r: Reading, x: int, out: int) -> bool:
+def is_over(r: Reading, x: int, out: int) -> bool:
     """Does the output, of `out` bytes, lie where the input was, of `x` bytes? Then it is one pixel after the other."""
     return bool(r.x % 2 == 0 and r.x < r.out + out and r.out < r.x + x)
 
 
 def _conv(r: Reading, item: int) -> list[Axis]:
     out = r.images * r.out_pixels * r.out_channels * item
-    if _is_over(r, r.images * r.x_pixels * r.x_channels * item, out):
+    if is_over(r, r.images * r.x_pixels * r.x_channels * item, out):
         return []
     row, half = r.out_channels * item, HALF // item
     w = r.groups * r.columns * r.taps * r.run * item
@@ -146,6 +146,11 @@ def _conv(r: Reading, item: int) -> list[Axis]:
     if r.groups == 1:
         moves = {"w": r.taps * r.run * item, "bias": item, "out": item, "addend": item}
         found.append(Axis("columns", moves, panel, WINDOW_PANEL * half, again=r.x_pixels * r.x_channels * item))
+    elif r.images == 1 and not r.zeros:  # of zeros the place is counted from x
+        halves = -(-r.columns // half)
+        step = {"x": r.run * item, "out": r.columns * item, "addend": r.columns * item}
+        step |= {"w": r.taps * r.run * HALF * halves, "bias": HALF * halves}
+        found.append(Axis("groups", step, again=r.x_pixels * r.x_channels * item))
     if r.images == 1:
         moves, each = {"table": 4 * r.taps, "out": row, "addend": row}, {"x": max(r.run, r.x_channels) * item}
         found.append(Axis("out_pixels", moves, 6, TALL, again=w, each=each))
@@ -244,7 +249,7 @@ def _windows(r: Reading, row: int, w: int) -> list[Axis]:
     """Integer kernels that read windows of images; a pixel of the output has `row` bytes, the weights `w`."""
     out = r.pixels * row
     found = [Axis("images", {"x": r.x_image, "out": out})]
-    if r.images == 1 and r.offsets and not _is_over(r, r.x_image, out):
+    if r.images == 1 and r.offsets and not is_over(r, r.x_image, out):
         found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": row}, 6, TALL, again=w))
     return found
 

@@ -9,7 +9,7 @@ Jumps stay right, as nothing moves. Pieces have the addresses of their kernels i
 records (`run.chains`), one among the pieces stands for them; what they hand on lies in memory that a context has besides its arena.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.record import RECORD
-from rt_engine.program.program import Program
+from rt_engine.program.program import Place, Program
 from rt_engine.run.axes import FAMILIES, Reading
 from rt_engine.run.chains import Step, chains_of
 from rt_engine.run.cost import about_ns
+from rt_engine.run.elsewhere import ELSEWHERE, moved_elsewhere
 from rt_engine.run.pieces import pieces_of
 from rt_engine.run.strips import Strips
 from rt_engine.run.team_block import MOST_PIECES
@@ -84,8 +85,8 @@ def fanned(
     times = [about_ns(program.kernels[int(record["kernel"])], record) for record in records]
     if sum(times) < LEAST_MODEL_NS:
         return None
-    kept = [(p.offset, p.offset + max(p.spec.dtype.itemsize * int(np.prod(p.spec.shape, dtype=np.int64)), 1))
-            for p in (*program.state, *program.inputs)]  # fmt: skip
+    kept = _places((*program.state, *program.inputs))
+    records, elsewhere = moved_elsewhere(program, records, [*kept, *_places(program.outputs)])
     may = [not _writes_into(program.kernels[int(record["kernel"])], record, kept) for record in records]
     cut, own_nbytes = _chained(program, records, times, may, threads)
     inside = inside_of(cut)
@@ -101,8 +102,14 @@ def fanned(
     if not cut:
         return None
     share = sum(sum(times[index:end]) for index, (end, _) in cut.items()) / sum(times)
-    laid = _laid_out(records, cut, addresses, library, share)
-    return replace(laid, own_nbytes=own_nbytes)
+    laid = _laid_out(records, cut, addresses, library, share, own_nbytes)
+    return replace(laid, own_nbytes=own_nbytes + elsewhere)
+
+
+def _places(places: Iterable[Place]) -> list[tuple[int, int]]:
+    """The bytes of the arena where tensors lie."""
+    sizes = (p.spec.dtype.itemsize * int(np.prod(p.spec.shape, dtype=np.int64)) for p in places)
+    return [(p.offset, p.offset + max(size, 1)) for p, size in zip(places, sizes, strict=True)]
 
 
 def inside_of(cut: Cut) -> set[int]:
@@ -161,8 +168,10 @@ def _writes_into(kernel: str, record: NDArray[Any], kept: list[tuple[int, int]])
     return any(first <= offset < end for offset in written for first, end in kept)
 
 
-def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library: Library, share: float) -> Fanned:
-    """Records in native memory, with those that fan out."""
+def _laid_out(
+    records: NDArray[Any], cut: Cut, addresses: Sequence[int], library: Library, share: float, elsewhere: int
+) -> Fanned:
+    """Records in native memory, with those that fan out. `elsewhere`: where that begins in the memory of pieces."""
     library.need(STANDING)
     kernels = [*addresses, *(library.address(name) for name in STANDING)]
     fan_out, begin_run, pass_over, run_chain = range(len(addresses), len(kernels))
@@ -196,6 +205,9 @@ def _laid_out(records: NDArray[Any], cut: Cut, addresses: Sequence[int], library
     table = Block(8 * len(kernels))
     table.view(np.int64, 0, len(kernels))[:] = kernels
     _begin_at(laid, at, kernels, begin_run, is_cut=0 in cut)
+    for place, operand in np.argwhere(laid["operand"] >= ELSEWHERE).tolist():
+        laid["operand"][place, operand] += elsewhere - ELSEWHERE
+        own.append((place, operand))
     laid.flags.writeable = False
     spans = tuple((first, end) for first, (end, _) in cut.items())
     return Fanned(laid, table, count, len(cut), share, spans, tuple(own))

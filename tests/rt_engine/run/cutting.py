@@ -86,6 +86,8 @@ def large_models() -> Iterator[tuple[str, onnx.ModelProto]]:
             )
     yield "conv in double", _one("Conv", [1, 5, 20, 20], {"w": _numbers(40, 5, 3, 3, type=float)}, DOUBLE, pads=[1] * 4)
     yield "conv in groups", _one("Conv", [1, 32, 16, 16], {"w": _numbers(64, 8, 3, 3)}, group=4, pads=[1] * 4)
+    yield "conv in groups of few pixels", _one("Conv", [1, 512, 3, 3], {"w": _numbers(520, 64, 1, 1)}, group=8)
+    yield "winograd of few tiles", _one("Conv", [1, 64, 8, 8], {"w": _numbers(64, 64, 3, 3)}, pads=[1] * 4)
     yield "depthwise", _one("Conv", [1, 37, 20, 20], {"w": _numbers(37, 1, 3, 3)}, group=37, pads=[1] * 4)
     yield "depthwise images", _one("Conv", [4, 16, 8, 8], {"w": _numbers(16, 1, 3, 3)}, group=16, pads=[1] * 4)
     yield "few columns", _one("Conv", [1, 64, 16, 16], {"w": _numbers(1, 64, 1, 1)})

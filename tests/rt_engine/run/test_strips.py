@@ -5,7 +5,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
+from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run.elsewhere import ELSEWHERE, moved_elsewhere
 from rt_engine.run.strips import Strips
 from rt_engine.run.team import Team
 from rt_native.memory import Block
@@ -122,3 +124,29 @@ def test_split_works_channels_last():
     """Nothing is transposed for it: only what comes in and goes out."""
     program = _image().program
     assert [program.kernels[int(kernel)] for kernel in program.records["kernel"]].count("copy_strided_4") == 2
+
+
+def test_an_input_that_is_written_over_lies_elsewhere():
+    """A convolution whose output takes its input's place is cut too, and what made the input wrote it elsewhere."""
+    nodes = [
+        ("Conv", ["x", "w"], ["c"], {"group": 8, "pads": [1] * 4}), ("Conv", ["c", "a"], ["d"], {}),
+        ("Conv", ["d", "v"], ["e"], {"group": 16, "pads": [1] * 4, "strides": [2, 2]}), ("Conv", ["e", "b"], ["y"], {}),
+    ]  # fmt: skip
+    weights = {"w": (8, 1, 3, 3), "a": (16, 8, 1, 1), "v": (16, 1, 3, 3), "b": (24, 16, 1, 1)}
+    model = _loaded(nodes, [1, 8, 144, 144], weights)
+    program = model.program
+    at = [program.kernels[int(kernel)] for kernel in program.records["kernel"]].index("conv_f32")
+    moved, nbytes = moved_elsewhere(program, program.records, [])
+    assert nbytes >= 144 * 144 * 8 * 4
+    changed = np.argwhere(moved["operand"] != program.records["operand"]).tolist()
+    out, x = CONV.places["out"].index, CONV.places["x"].index
+    assert changed == [[at - 1, out], [at, x]] and (moved["operand"] >= ELSEWHERE).sum() == 2
+    span = (int(program.records["operand"][at, x]), int(program.records["operand"][at, x]) + 1)
+    assert moved_elsewhere(program, program.records, [span])[1] == 0  # what outlives a run stays
+    context, feeds, team = model.context(1), feeds_of(model), Team(2)
+    assert team.admit(context) and context._fanned.own_nbytes >= nbytes
+    single = model.context(1)
+    for run in (single, context, context):
+        run.inputs["x"][...] = feeds["x"]
+        run.run()
+        assert run.outputs["y"].tobytes() == single.outputs["y"].tobytes()
