@@ -2,7 +2,7 @@
 
     gemm_<type>, pack_<type>     what is in their records: `interface.gemm`
 
-One row alone is stored in whole vectors, into the padding of the output. With several rows or matrices nothing outside of it is
+One row alone, by panels of one vector, is stored in whole vectors, into the padding of the output. Else nothing outside of it is
 written.
 """
 
@@ -26,6 +26,8 @@ _BY_ROWS = 2048
 """Bytes of a column up to which 64 of them stay in the second-level cache, with what else is there."""
 _AHEAD = 2048
 """Bytes that one row alone fetches its weights ahead: each is used once, and comes from the second- or third-level cache."""
+_NEAR = 20480
+"""Bytes of weights up to which they are taken to be in the first-level cache: to fetch them would cost more than it saves."""
 _ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _WIDE_ROW]
 _TILES = [(rows, vectors, 1) for rows in range(2, _ROWS + 1) for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _TILES += [(1, v, 1) for v in (4, 2, 1) if v <= _WIDE_ROW] + _ROW_TILES
@@ -49,17 +51,21 @@ def _widest(m, left, splits):
 
 def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None:
     element, lanes = vector.bits // 8, vector.lanes
-    tile, row_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, True, _AHEAD)
+    tile, near_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, True)
+    far_tile = make_tiles(vector, _ROW_TILES, True, _AHEAD)
 
     @inline
-    def row_panel(width, splits, a, b, stride, column, k, c, bias, low, high):
-        """`width` vectors of columns for the only row: whole vectors are stored."""
-        done = 0
+    def one_row(width, splits, a, b, k, c, bias, low, high):
+        """`width` vectors of columns, in panels of one, for the only row: whole vectors are stored."""
+        done, column = 0, BYTES * k
+        near = column * width <= _NEAR
         while done < width:
             vectors, at = _widest_row(width - done, splits), BYTES * done
-            row_tile(
-                1, vectors, splits, a, 0, b + column * done, stride, column, k, c + at, 0, bias + at, 0, low, high
-            )  # fmt: skip
+            if near:
+                near_tile(1, vectors, splits, a, 0, b, BYTES, column, k, c + at, 0, bias + at, 0, low, high)
+            else:
+                far_tile(1, vectors, splits, a, 0, b, BYTES, column, k, c + at, 0, bias + at, 0, low, high)
+            b += column * vectors
             done += vectors
 
     @inline
@@ -103,9 +109,11 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         low, high = cast(record.low), cast(record.high)
         bias = record.bias
         vectors = (n + lanes - 1) // lanes
-        alone = m == 1 and record.batch == 1
-        step = max(at_once(record.block, m), 1)
         narrow = at_once(record.panel, MATRIX_PANEL) == NARROW_PANEL
+        if m == 1 and narrow and record.batch == 1:
+            one_row(vectors, splits, record.a, record.b, k, record.out, bias, low, high)
+            return 0
+        step = max(at_once(record.block, m), 1)
         for i in range(record.batch):
             a = record.a + i * record.a_batch * element
             b = record.b + i * record.b_batch * element
@@ -116,9 +124,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 while done < vectors:
                     width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
                     stride, column = (BYTES, BYTES * k) if narrow else (BYTES * width, BYTES)
-                    if alone:
-                        row_panel(width, splits, a, b + at * k, stride, column, k, c + at, bias + at, low, high)
-                    elif k * element <= _BY_ROWS and width > _COLUMNS:
+                    if k * element <= _BY_ROWS and width > _COLUMNS:
                         panel_by_rows(rows, width, splits, a, sa, b + at * k, stride, column, k, c + at, sc, bias + at,
                                       n - done * lanes, low, high)  # fmt: skip
                     else:

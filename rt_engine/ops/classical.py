@@ -13,7 +13,7 @@ from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import pack, pad_bias, product
+from rt_engine.ops.linear import pad_bias, product_by
 from rt_engine.ops.moves import gathered
 from rt_engine.ops.scores import ML, classes_of, label, post_transform
 from rt_engine.program.calls import Buffer
@@ -76,14 +76,7 @@ def _linear_model(node: Node, build: Builder, targets: int, out: Buffer, transfo
     w = np.asarray(node.attr("coefficients"), F32).reshape(targets, columns).T
     b = np.asarray(node.attr("intercepts", [0.0] * targets), F32)
     scores = out if transform == "NONE" else build.temporary(F32, (rows, targets))
-    product(
-        build,
-        x,
-        build.constant(pack(np.ascontiguousarray(w))),
-        build.constant(pad_bias(b)),
-        scores,
-        (rows, columns, targets),
-    )
+    product_by(build, x, w, build.constant(pad_bias(b)), scores)
     if scores is not out:
         post_transform(node, build, transform, scores, out)
 

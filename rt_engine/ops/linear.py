@@ -90,6 +90,19 @@ def product(
     build.call(f"gemm_{SUFFIX[a.dtype]}", record, macs=m * k * n * count)
 
 
+def product_by(
+    build: Builder,
+    a: Buffer,
+    w: NDArray[Any],
+    bias: Buffer,
+    out: Buffer,
+    limits: tuple[float, float] = (-inf, inf),
+) -> None:
+    """As `product`, by a matrix that is known, whose panels then lie as they are read: out[..., n] = clip(bias + a @ w)."""
+    packed = build.constant(pack(w, NARROW_PANEL))
+    product(build, a, packed, bias, out, (prod(out.shape[:-1]), *w.shape), limits=limits, panel=NARROW_PANEL)
+
+
 def _linear_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
     x, w, _ = inputs
     return [(x.dtype, (*x.shape[:-1], w.shape[1]))]
@@ -104,8 +117,7 @@ def linear(node: Node, build: Builder) -> None:
     if is_taken(w):
         sparse_product(build, x, w, bias, node.y, splits(rows, w.shape[1], w.dtype), limits)
     else:
-        packed = build.constant(pack(w, NARROW_PANEL))
-        product(build, x, packed, bias, node.y, (rows, *w.shape), limits=limits, panel=NARROW_PANEL)
+        product_by(build, x, w, bias, node.y, limits)
 
 
 def run_time_product(

@@ -15,12 +15,11 @@ from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS, CELL_FLAGS, WORK
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.elementwise import BROADCAST, flat
 from rt_engine.kernels.interface.gemm import PACK
-from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.interface.recurrent import CELL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import lanes, pack, packed_columns, product
+from rt_engine.ops.linear import lanes, packed_columns, product, product_by
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.steps_read import steps_read
 from rt_engine.program.calls import Buffer
@@ -311,19 +310,19 @@ def _input_gates(build: Builder, cell: Cell, x: Buffer, w: Buffer, bias: Buffer 
     w = reshaped(build, _of_direction(build, w, direction), (cell.gates, cell.hidden, cell.features))
     parts = tuple(enumerate(cell.slots))
     matrix = _placed(build, cell, w, parts, cell.features * columns, (cell.width * width, 1, columns), width)
-    if matrix.value is not None:
-        packed = build.constant(pack(matrix.value.reshape(cell.features, columns)))
-    else:
-        packed = build.temporary(cell.dtype, matrix.shape)
-        record = PACK(
-            b=matrix, packed=packed, depth=cell.features, columns=columns, b_row=columns, b_column=1,
-            batch=1, b_batch=0, packed_batch=0,
-        )  # fmt: skip
-        build.call(f"pack_{SUFFIX[cell.dtype]}", record)
-    assert packed_columns(columns, cell.dtype) == columns and MATRIX_PANEL == 4
+    assert packed_columns(columns, cell.dtype) == columns
     work = build.temporary(cell.dtype, (rows * columns + WORK * cell.blocks * width,))
-    out = Buffer("", cell.dtype, (rows, columns), work.storage)
-    product(build, x, packed, _bias(build, cell, bias, direction), out, (rows, cell.features, columns))
+    out, bias = Buffer("", cell.dtype, (rows, columns), work.storage), _bias(build, cell, bias, direction)
+    if matrix.value is not None:
+        product_by(build, x, matrix.value.reshape(cell.features, columns), bias, out)
+        return work
+    packed = build.temporary(cell.dtype, matrix.shape)
+    record = PACK(
+        b=matrix, packed=packed, depth=cell.features, columns=columns, b_row=columns, b_column=1,
+        batch=1, b_batch=0, packed_batch=0,
+    )  # fmt: skip
+    build.call(f"pack_{SUFFIX[cell.dtype]}", record)
+    product(build, x, packed, bias, out, (rows, cell.features, columns))
     return work
 
 

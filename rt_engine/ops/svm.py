@@ -16,7 +16,7 @@ from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import pack, pad_bias, product
+from rt_engine.ops.linear import pad_bias, product_by
 from rt_engine.ops.scores import ML, classes_of, label, post_transform
 from rt_engine.program.calls import Buffer
 
@@ -73,10 +73,8 @@ def _support_vectors(node: Node, count: int) -> Floats:
 def _linear(node: Node, build: Builder, coefficients: Floats, rho: Floats) -> Buffer:
     """x @ coefficients + rho, where there are no support vectors: [decisions, features]."""
     x = converted(build, node.x, F32)
-    targets, features = coefficients.shape
-    out = build.temporary(F32, (_rows(x), targets))
-    w = build.constant(pack(np.ascontiguousarray(coefficients.T)))
-    product(build, x, w, build.constant(pad_bias(rho)), out, (_rows(x), features, targets))
+    out = build.temporary(F32, (_rows(x), len(coefficients)))
+    product_by(build, x, coefficients.T, build.constant(pad_bias(rho)), out)
     return out
 
 

@@ -17,6 +17,8 @@ def fitted(value: Any, spec: TensorSpec, what: str = "input") -> NDArray[Any]:
     Raises:
         InputError: it is no array, has another shape or type, or holds integers that the type does not.
     """
+    if type(value) is np.ndarray and value.dtype == spec.dtype and value.shape == spec.shape:
+        return value  # what is true of most needs no slower look
     array = converted(value, spec, what)
     if array.shape != spec.shape:
         raise InputError(unfit(array, spec, what))
@@ -45,7 +47,7 @@ def converted(value: Any, spec: TensorSpec, what: str) -> NDArray[Any]:
             f"{what} '{spec.name}' takes {_type(spec)}, got a {type(value).__name__} that is no array: {error}"
         ) from error
     if spec.categories and array.dtype.kind in "USO":
-        array = _indices(array, spec, what)
+        return _indices(array, spec, what)
     if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
         raise InputError(unfit(array, spec, what))
     if array.dtype.kind in "iu" and spec.dtype.kind in "iu" and (array != array.astype(spec.dtype)).any():
@@ -58,17 +60,20 @@ def converted(value: Any, spec: TensorSpec, what: str) -> NDArray[Any]:
 
 def _indices(names: NDArray[Any], spec: TensorSpec, what: str) -> NDArray[Any]:
     """Names as indices; a name that the model does not know is `UNKNOWN`."""
-    places = _places(spec.categories)
-    found = []
-    for name in names.reshape(-1).tolist():
-        if isinstance(name, bytes):
-            name = name.decode("utf-8", "replace")
-        if not isinstance(name, str):
-            raise InputError(
-                f"{what} '{spec.name}' takes names or their indices, got a {type(name).__name__} among them"
-            )
-        found.append(places.get(name, UNKNOWN))
-    return np.array(found, spec.dtype).reshape(names.shape)
+    places, given = _places(spec.categories), names.reshape(-1).tolist()
+    for at, name in enumerate(given):
+        if type(name) is not str:
+            given[at] = _text(name, spec, what)
+    return np.array([places.get(name, UNKNOWN) for name in given], spec.dtype).reshape(names.shape)
+
+
+def _text(name: Any, spec: TensorSpec, what: str) -> str:
+    """A name that is no plain `str`: bytes, or a string of NumPy's."""
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "replace")
+    if isinstance(name, str):
+        return name
+    raise InputError(f"{what} '{spec.name}' takes names or their indices, got a {type(name).__name__} among them")
 
 
 @lru_cache(maxsize=64)

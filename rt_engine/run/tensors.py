@@ -18,7 +18,8 @@ class Tensors(dict[str, NDArray[Any]]):
         self, views: Mapping[str, NDArray[Any]], categories: Mapping[str, tuple[str, ...]] | None = None
     ) -> None:
         super().__init__(views)
-        self._categories = dict(categories or {})
+        names = categories or {}
+        self._specs = {n: TensorSpec(n, view.shape, view.dtype, tuple(names.get(n, ()))) for n, view in views.items()}
         self._forms = tuple((name, view, view.dtype, view.shape) for name, view in views.items())
 
     def __missing__(self, name: str) -> NDArray[Any]:
@@ -26,7 +27,7 @@ class Tensors(dict[str, NDArray[Any]]):
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         view = self[name]
-        view[...] = spread(value, TensorSpec(name, view.shape, view.dtype, self._categories.get(name, ())))
+        view[...] = spread(value, self._specs[name])
 
     def update(self, *others: Any, **named: Any) -> None:
         """Copy several values into their views."""
@@ -43,10 +44,7 @@ class Tensors(dict[str, NDArray[Any]]):
             return
         if not self._are_alike(values):
             check_names(values, self, what)
-            values = {
-                name: fitted(values[name], TensorSpec(name, shape, dtype, self._categories.get(name, ())), what)
-                for name, _, dtype, shape in self._forms
-            }
+            values = {name: fitted(values[name], spec, what) for name, spec in self._specs.items()}
         for name, view, _, _ in self._forms:
             view[...] = values[name]
 

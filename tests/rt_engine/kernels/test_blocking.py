@@ -86,12 +86,13 @@ def test_convolutions(suffix, dtype, pixels, taps, channels, columns):
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
 @pytest.mark.parametrize("columns", [5, 64, 70, 130, 200])
 @pytest.mark.parametrize("splits", [2, 4, 8])
-def test_one_row(suffix, dtype, columns, splits):
-    """Panels of one vector give the bits of wider ones, with so many chains."""
+@pytest.mark.parametrize("depth", [1, 13, 133])
+def test_one_row(suffix, dtype, columns, splits, depth):
+    """Panels of one vector give the bits of wider ones, with so many chains, be the weights few or many."""
     rng = np.random.default_rng(columns)
-    a, w, bias = (_values(rng, shape, dtype) for shape in ((1, 133), (133, columns), (columns,)))
+    a, w, bias = (_values(rng, shape, dtype) for shape in ((1, depth), (depth, columns), (columns,)))
     padded = pad_bias(bias)
-    out, sizes = np.zeros(padded.size, dtype), (1, 133, columns, 133, splits, columns, 1, 0, 0, 0)
+    out, sizes = np.zeros(padded.size, dtype), (1, depth, columns, depth, splits, columns, 1, 0, 0, 0)
     y = _same(f"gemm_{suffix}", (a, pack(w), padded, out), sizes, [()])
     assert same_bits(y, _same(f"gemm_{suffix}", (a, pack(w, 1), padded, out), sizes, [(0, 1)]))
     np.testing.assert_allclose(y.ravel()[:columns], np.clip(a @ w + bias, -1.5, 2.5)[0], rtol=1e-4, atol=1e-4)
