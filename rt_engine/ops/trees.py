@@ -321,6 +321,11 @@ def _classifier_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple
     return [(np.dtype(np.int64), (rows,)), (F32, (rows, len(classes_of(node))))]
 
 
+_NO_CLASSES = (
+    "CatBoost writes a regression of several numbers (MultiRMSE, MultiQuantile) so: train one regressor for each number"
+)
+
+
 @operator("TreeEnsembleClassifier", domain=ML, since=1, infer=_classifier_types)
 def tree_ensemble_classifier(node: Node, build: Builder) -> None:
     """Scores of every class, and the label of the best.
@@ -331,7 +336,8 @@ def tree_ensemble_classifier(node: Node, build: Builder) -> None:
     class, the scores are (0, s), transformed.
     """
     classes = classes_of(node.ir)
-    node.require(len(classes) > 1, f"it has {len(classes)} class labels", "train with two classes or more")
+    helps = "train with two classes or more" if len(classes) else _NO_CLASSES
+    node.require(len(classes) > 1, f"it has {len(classes)} class labels", helps)
     ensemble = _with_x_type(node, _by_nodes(node, "class", len(classes)))
     used, base = np.unique(_ints(node, "class_ids")), _numbers(node, "base_values")
     transform = str(node.attr("post_transform", "NONE"))

@@ -15,6 +15,9 @@ def inline_functions(compilation: Compilation) -> bool:
     """Replace calls of model-local functions by their bodies. Ensures: no functions."""
     if not compilation.model.functions:
         return False
+    for function in compilation.model.functions.values():
+        for node in function:
+            node.name = f"{function.name}/{node.name or node.op_type}"  # for messages: who made it
     InlinePass()(compilation.model)
     compilation.model.functions.clear()
     return True

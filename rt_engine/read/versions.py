@@ -53,7 +53,12 @@ def converted(proto: ModelProto, checked: Callable[[ModelProto], None]) -> Model
     del rest.functions[:]
     rest.functions.extend(kept)
     checked(rest)  # what inlines must not meet a graph that nobody has checked
-    return onnx.inliner.inline_local_functions(proto, convert_version=True)
+    del rest.functions[:]
+    rest.functions.extend(proto.functions)
+    for function in rest.functions:
+        for node in function.node:
+            node.name = f"{function.name}/{node.name or node.op_type}"  # for messages: who made it
+    return onnx.inliner.inline_local_functions(rest, convert_version=True)
 
 
 def _means_the_same(node: NodeProto, was: int, now: int) -> bool:

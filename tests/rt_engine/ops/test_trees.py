@@ -250,6 +250,20 @@ def test_hostile_trees_are_refused(changes, words):
         rt_engine.load(stump(**changes))
 
 
+def test_a_classifier_without_classes_names_who_writes_it():
+    """CatBoost, for a regression of several numbers; ONNX Runtime refuses it too."""
+    proto = stump()
+    (node,) = proto.graph.node
+    node.op_type = "TreeEnsembleClassifier"
+    node.output.append("scores")
+    for attribute in list(node.attribute):
+        if attribute.name == "n_targets":
+            node.attribute.remove(attribute)
+        attribute.name = attribute.name.replace("target_", "class_")
+    with pytest.raises(UnsupportedModelError, match="it has 0 class labels; CatBoost writes"):
+        rt_engine.load(proto)
+
+
 def test_a_tree_that_is_too_deep_is_refused():
     """A chain of branches costs its length in every run."""
     depth = trees.DEEPEST + 1

@@ -186,6 +186,15 @@ def test_a_function_may_be_of_another_opset(opset, model_opset):
     np.testing.assert_array_equal(rt_engine.load(calling(nodes, opset, model_opset)).run({"x": X})[0], X + X)
 
 
+@pytest.mark.parametrize(("opset", "of"), [(16, 18), (18, 18)])
+@pytest.mark.parametrize("name", ["", "draw"])
+def test_a_message_names_the_function(opset, of, name):
+    """Its nodes stand where it was called, converted or not."""
+    nodes = [helper.make_node("RandomNormalLike", ["a"], ["b"], name=name)]
+    with pytest.raises(UnsupportedModelError, match=f"node 'f/{name or 'RandomNormalLike'}'"):
+        rt_engine.load(calling(nodes, opset, of))
+
+
 def test_a_function_whose_nodes_mean_something_else_is_converted():
     """Softmax before opset 13 is over all axes from `axis` on; ReduceMean had its axes as an attribute."""
     shape, x = (2, 3, 4), np.random.default_rng(1).standard_normal((2, 3, 4)).astype(np.float32)
