@@ -37,10 +37,13 @@ def advice(domain: str, name: str, version: int) -> str:
     if (domain, name) in served:
         oldest = max(min(operator.since for operator in served[domain, name]), _since(domain, name))
         return f"it runs from opset {oldest} on: export it again for that opset or a newer one"
+    if domain == "com.microsoft.nchwc":
+        return (
+            "its layout is for one kind of processor, and the file does not say for which: "
+            "save the model at the optimiser's level 'extended', not 'all'"
+        )
     if (elsewhere := next((d for d, n in served if n == name), None)) is not None:
         return f"{name} runs in domain '{elsewhere or 'ai.onnx'}'; export without what one runtime's optimiser adds"
-    if domain == "com.microsoft.nchwc":
-        return "its layout is for one kind of processor: save the model at the optimiser's level 'extended', not 'all'"
     if not _is_onnx(domain):
         return "export with ONNX's own operators, without what one runtime's optimiser adds"
     near = get_close_matches(name, {n for d, n in served if d == domain}, n=1, cutoff=0.7)

@@ -18,8 +18,8 @@ _REWRITTEN = """
 
 What its optimisers and quantisers write is put in the standard's words when the model is loaded
 (`rt_engine/passes/microsoft`), and so are `LayerNormalization` before opset 17 and `SimplifiedLayerNormalization`, which they
-write without a domain. Files for one kind of processor (level `all`: `com.microsoft.nchwc`) are refused: save them at level
-`extended`.
+write without a domain. Files for one kind of processor (level `all`: `com.microsoft.nchwc`) are refused, since their weights lie in
+blocks of 8 or 16 channels, and no file says of which: save them at level `extended`.
 """
 
 

@@ -288,6 +288,18 @@ def test_what_has_no_standard_words_is_refused_by_name(op_type, inputs, fed, att
         rt_engine.load(model)
 
 
+@pytest.mark.parametrize("op_type", ["Conv", "ReorderInput"])
+def test_a_layout_of_one_processor_is_refused_with_what_helps(op_type):
+    """Also where the standard has an operator of that name."""
+    node = helper.make_node(op_type, ["x", "w"], ["y"], domain=f"{MICROSOFT}.nchwc")
+    value = helper.make_tensor_value_info("x", T.FLOAT, [1, 16, 4, 4])
+    constant = numpy_helper.from_array(f(16, 16, 1, 1), "w")
+    graph = helper.make_graph([node], "g", [value], [helper.make_tensor_value_info("y", T.FLOAT, None)], [constant])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(f"{MICROSOFT}.nchwc", 1)]
+    with pytest.raises(UnsupportedModelError, match="level 'extended'"):
+        rt_engine.load(helper.make_model(graph, opset_imports=opsets, ir_version=9))
+
+
 def block(opset):
     """A transformer's second half as PyTorch writes it before LayerNormalization: residual, norm, GELU, and a convolution."""
     constants = {"w": f(16, 32), "b": f(32), "v": f(32, 16), "c": f(16), "g": f(16), "h": f(16), "two": F(2), "eps": F(1e-5),
