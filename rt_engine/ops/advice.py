@@ -10,17 +10,23 @@ from rt_engine.ops import operators
 _BEFORE = (
     "it works on free text, which no cycle has time for: do it before the model; strings that are categories do run"
 )
+_TENSORFLOW = "TensorFlow's, which its exporter could not put in ONNX's words: write that layer with others"
 _ADVICE = {
     "Adagrad": "export for inference",
     "Adam": "export for inference",
     "Bernoulli": "feed the random numbers as an input",
+    "Bucketize": _TENSORFLOW,
     "DictVectorizer": _BEFORE,
     "Gradient": "export for inference",
     "ImageDecoder": "decode the image before the model",
+    "Erfc": "TensorFlow's, from a GELU: export with keras.activations.gelu(x, approximate=True)",
+    "IRFFT": _TENSORFLOW,
     "Momentum": "export for inference",
     "Multinomial": "feed the random numbers as an input",
     "Random*": "feed the random numbers as an input",
+    "RFFT": _TENSORFLOW,
     "RegexFullMatch": _BEFORE,
+    "StatefulPartitionedCall": _TENSORFLOW,
     "String*": _BEFORE,
     "TfIdfVectorizer": _BEFORE,
     "Tokenizer": _BEFORE,
