@@ -8,7 +8,7 @@ MICROSOFT = "com.microsoft"
 REWRITTEN = {
     "Attention": "MatMul, Softmax, MatMul, with masks, past and present",
     "BiasGelu": "Add, Gelu",
-    "DequantizeLinear": "DequantizeLinear; of 16 bits Cast, Sub, Mul",
+    "DequantizeLinear": "DequantizeLinear; of 16 bits Cast, Sub, Mul; weights of 4 and 2 bits are bytes",
     "DynamicQuantizeLSTM": "Scan over DynamicQuantizeLinear, MatMulInteger and the gates",
     "DynamicQuantizeMatMul": "DynamicQuantizeLinear, MatMulInteger, Mul, Add",
     "EmbedLayerNormalization": "Gather, Add, LayerNormalization",

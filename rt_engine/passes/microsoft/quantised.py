@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.passes.microsoft.writer import Rewriting, Values, Writer, dtype_of, shape_of
+from rt_engine.program.element_types import INTEGER_LIMITS
 
 _EIGHT_BITS = (np.uint8, np.int8)
 
@@ -158,10 +159,18 @@ def _quantize(w: Writer) -> Values:
     return [w.op("Cast", w.op("Max", w.op("Min", y, high), low), to=int(ir.DataType.from_numpy(dtype)))]
 
 
+def _bytes(w: Writer, index: int) -> ir.Value:
+    """Constant integers of 4 or 2 bits as bytes."""
+    value = w.known(index, f"its integers of type {dtype_of(w.input(index))}")
+    return w.constant(value, np.uint8 if value.dtype.name.startswith("u") else np.int8)
+
+
 def _dequantize(w: Writer) -> Values:
-    """As ONNX's; of 16 bits, which ONNX has from opset 21 on, in steps."""
+    """As ONNX's; of 16 bits, which ONNX has from opset 21 on, in steps; weights of 4 and 2 bits become bytes."""
     x, scale, zero = w.inputs(3)
     assert x is not None and scale is not None
+    if dtype_of(x) in INTEGER_LIMITS:
+        x, zero = _bytes(w, 0), None if zero is None else _bytes(w, 2)
     if dtype_of(x) in (*_EIGHT_BITS, np.int32):
         return [w.op("DequantizeLinear", x, scale, zero, **w.kept())]
     w.require(dtype_of(x) in (np.uint16, np.int16), f"type {dtype_of(x)}")

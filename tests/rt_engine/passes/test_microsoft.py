@@ -1,5 +1,6 @@
 """Operators of ONNX Runtime in the standard's words: its results, for each operator and for files that it wrote itself."""
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -225,6 +226,15 @@ CASES = [
         {"x": RNG.integers(-999, 999, (3, 4)).astype(np.int16), "s": np.abs(f(4)), "z": np.arange(4, dtype=np.int16)},
         "x",
         {"axis": 1, "OPSET": 13, "TOL": 0},
+    ),
+    *(
+        (
+            "DequantizeLinear",
+            {"w": RNG.integers(*ends, (3, 4)).astype(kind), "s": np.abs(f(3)), "z": np.array([0, 1, 3], kind)},
+            "",
+            {"axis": 0, "OPSET": 18, "TOL": 0},
+        )
+        for kind, ends in ((ml_dtypes.int4, (-8, 8)), (ml_dtypes.uint4, (0, 16)))
     ),
     *lstm(),
     *n_bits(),
