@@ -217,6 +217,16 @@ def test_the_stump_runs():
     assert rt_engine.load(stump()).run({"x": np.array([[0.0, 9.0]], np.float32)})[0].item() == 3.0
 
 
+def test_a_repeated_weight_of_the_only_target_counts_once():
+    """As in ONNX Runtime; skl2onnx repeats a leaf's number for each class (`decision_leaf`)."""
+    repeated = stump(
+        target_treeids=[0] * 4, target_nodeids=[2, 3, 4, 4], target_ids=[0] * 4, target_weights=[1.0, 2.0, 3.0, 3.0]
+    )
+    feeds = {"x": np.array([[0.0, 9.0]], np.float32)}
+    session = onnxruntime.InferenceSession(repeated.SerializeToString())
+    assert rt_engine.load(repeated).run(feeds)[0] == session.run(None, feeds)[0] == 3.0
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
