@@ -24,12 +24,45 @@ from rt_engine.ops.window import Window, window_of
 from rt_engine.program.calls import Buffer
 
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+_PER_PIXEL, _LESS = 2, 0.8
+"""What a pixel costs besides its taps, in taps; the share of the work below which axes are taken one by one."""
 
 
 def pool(build: Builder, x: Buffer, y: Buffer, window: Window, counts: NDArray[Any] | None) -> None:
     """Channels last: the average with the divisors `counts`, or the maximum where that is None."""
     if not y.size:
         return
+    if counts is None and len(steps := axis_by_axis(window)) > 1:
+        for i, step in enumerate(steps):
+            found = y if i == len(steps) - 1 else build.temporary(x.dtype, (x.shape[0], *step.out, x.shape[-1]))
+            _pool(build, x, found, step, None)
+            x = found
+        return
+    _pool(build, x, y, window, counts)
+
+
+def axis_by_axis(window: Window) -> list[Window]:
+    """Windows over one axis each, the last axis first, whose maxima are those of `window`; it alone where that is no less work."""
+    steps, size = [], window.size
+    for axis in reversed(range(len(size))):
+        one = tuple(int(a == axis) for a in range(len(size)))
+        kernel, strides, dilations, out = (
+            tuple(v if here else other for v, here, other in zip(values, one, others, strict=True))
+            for values, others in (
+                (window.kernel, (1,) * len(size)),
+                (window.strides, (1,) * len(size)),
+                (window.dilations, (1,) * len(size)),
+                (window.out, size),
+            )
+        )
+        begin = tuple(b * here for b, here in zip(window.begin, one, strict=True))
+        steps.append(Window(size, kernel, strides, dilations, begin, out))
+        size = out
+    work = sum(step.outputs * (step.taps + _PER_PIXEL) for step in steps)
+    return steps if work < _LESS * window.outputs * (window.taps + _PER_PIXEL) else [window]
+
+
+def _pool(build: Builder, x: Buffer, y: Buffer, window: Window, counts: NDArray[Any] | None) -> None:
     average = counts is not None
     divisors = build.constant(np.ones(1, x.dtype) if counts is None else counts.astype(x.dtype))
     table = build.constant(offset_table(window, x.shape[-1], x.dtype))

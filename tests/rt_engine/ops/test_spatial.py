@@ -5,6 +5,8 @@ import pytest
 
 import rt_engine
 from rt_engine.errors import UnsupportedModelError
+from rt_engine.ops import pool
+from rt_engine.ops.pool import axis_by_axis
 from tests.rt_engine.ops.spatial import agree, one_node, ours, theirs
 
 SEEDS = range(12)
@@ -49,6 +51,24 @@ def test_conv_transpose_pads_itself(auto_pad):
     inputs = {"x": rng.standard_normal((1, 3, 5, 4)).astype(np.float32)}
     constants = {"w": rng.standard_normal((3, 2, 3, 4)).astype(np.float32)}
     agree(one_node("ConvTranspose", inputs, constants, 4, strides=[2, 3], auto_pad=auto_pad), inputs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_large_maximum_axis_by_axis_is_the_same_to_the_bit(seed, monkeypatch):
+    """Also of NaN and of zeros with signs; SPPF of YOLO's heads is three of 5 x 5."""
+    rng = np.random.default_rng(seed)
+    rank, batch, channels = int(rng.integers(2, 4)), int(rng.integers(1, 3)), int(rng.integers(1, 40))
+    kernel, strides = rng.integers(3, 7, rank), rng.integers(1, 3, rank)
+    pads = [int(rng.integers(0, k)) for k in kernel]
+    x = rng.choice(np.array([-1.5, -0.0, 0.0, 2.0, np.nan], np.float32), (batch, channels, *rng.integers(7, 12, rank)))
+    attributes = {"kernel_shape": kernel, "strides": strides, "pads": [*pads, *pads]}
+    model = one_node("MaxPool", {"x": x}, {}, rank + 2, **attributes)
+    taken = []
+    monkeypatch.setattr(pool, "axis_by_axis", lambda window: taken.append(axis_by_axis(window)) or taken[-1])
+    apart = ours(model, {"x": x})
+    assert len(taken[0]) == rank or strides.max() > 1
+    monkeypatch.setattr(pool, "axis_by_axis", lambda window: [window])
+    assert apart.tobytes() == ours(model, {"x": x}).tobytes()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
