@@ -68,12 +68,22 @@ def widened_weights(builder: Any, w: Any) -> list[Any]:
 
 def widened_part(builder: Any, acc: Any, a: Any, w: list[Any]) -> Any:
     """`dot_part` of what `widened_weights` gave."""
-    halves = ir.VectorType(_I16, 2 * acc.type.count)
-    name = {8: "llvm.x86.sse2.pmadd.wd", 16: "llvm.x86.avx2.pmadd.wd", 32: "llvm.x86.avx512.pmaddw.d.512"}[halves.count]
+    return widened_dots(builder, acc, widened_bytes(builder, a), w)
+
+
+def widened_bytes(builder: Any, a: Any) -> list[Any]:
+    """Even and odd bytes, unsigned, as 16 bits each."""
+    halves = ir.VectorType(_I16, 2 * a.type.count)
     a = builder.bitcast(a, halves)
-    for factor, weight in zip(
-        (builder.and_(a, _splat(halves, 0xFF)), builder.lshr(a, _splat(halves, 8))), w, strict=True
-    ):
+    return [builder.and_(a, _splat(halves, 0xFF)), builder.lshr(a, _splat(halves, 8))]
+
+
+def widened_dots(builder: Any, acc: Any, a: list[Any], w: list[Any]) -> Any:
+    """`dot_part` of what `widened_bytes` and `widened_weights` gave."""
+    name = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}[
+        acc.type.count
+    ]
+    for factor, weight in zip(a, w, strict=True):
         acc = builder.add(acc, call_llvm(builder, name, acc.type, [factor, weight]))
     return acc
 

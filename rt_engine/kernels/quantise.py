@@ -4,7 +4,8 @@
 
     out = clip(round(x / scale) + zero, low, high)        a true quotient, rounded to nearest even
 
-With one scale for a row the quotient is made of its reciprocal, correctly rounded (`parts.quotient`).
+With one scale for a row the quotient is made of its reciprocal, correctly rounded (`parts.quotient`). Before, x is kept within two
+steps of the limits, 64 numbers at a time, so that the quotient is small; where that is no float, it is looked at instead.
 
 Where x / scale is NaN, out is `low`. Nothing outside of `out` is written.
 """
@@ -13,10 +14,14 @@ from numba import float32
 
 from rt_engine.kernels.interface.quantise import QUANTISE
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.qbytes import store_reals
 from rt_engine.kernels.parts.quotient import quotient
 from rt_engine.kernels.parts.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
 from rt_native.lang import inline, load_f32, load_i32
 from rt_native.vector import absolute, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
+
+_STEPS = float32(2)
+_SMALL, _LARGE = float32(1e-30), float32(1e30)
 
 
 @inline
@@ -24,6 +29,14 @@ def _divided(x, scale, inverse):
     """x / scale, correctly rounded, for quotients that are not far outside of every limit; `inverse` is 1 / scale."""
     rough = x * inverse
     return select(absolute(rough) < 1e7, quotient(x, scale, inverse), rough)
+
+
+@inline
+def _kept(at, least, most, scale, inverse):
+    """16 quotients, of numbers that are kept within limits; NaN is the least one."""
+    x = load_f32x(at)
+    x = select(x > least, x, least)
+    return quotient(select(x < most, x, most), scale, inverse)
 
 
 @inline
@@ -53,6 +66,17 @@ def quantise(record):
         inverse = 1.0 / scale
         done = 0
         if inner == 0 and item == 1:
+            number, shift = load_f32(scales), float32(load_i32(zeros))
+            bottom, top = float32(record.low) - shift, float32(record.high) - shift
+            least, most = splat_f32x((bottom - _STEPS) * number), splat_f32x((top + _STEPS) * number)
+            while _SMALL < number < _LARGE and done + 64 <= n:
+                at = x + 4 * done
+                store_reals(
+                    out + done, _kept(at, least, most, scale, inverse), _kept(at + 64, least, most, scale, inverse),
+                    _kept(at + 128, least, most, scale, inverse), _kept(at + 192, least, most, scale, inverse),
+                    load_i32(zeros), bottom, top,
+                )  # fmt: skip
+                done += 64
             while done + 16 <= n:
                 value = _divided(load_f32x(x + 4 * done), scale, inverse)
                 store_low8(out + done, _one(value, zero, low, high))

@@ -41,6 +41,7 @@ from rt_engine.ops.packing.quantised import (
     quads_of,
     split_quads,
 )
+from rt_engine.ops.qlines import lines_of, side_by_side, whole_quads
 from rt_engine.ops.window import Window, seen
 from rt_engine.program.calls import Buffer, Kind
 
@@ -338,35 +339,42 @@ def _runs(
 def _depthwise(
     build: Builder, x: Buffer, sums: Sums, y: Buffer, window: Window, starts: NDArray[Any], steps: list[int]
 ) -> None:
-    """Every channel for itself. Neighbouring pixels of a row are seen as more channels, where the stride is 1."""
-    channels, images, pixels = sums.columns, y.shape[0], window.outputs
+    """Every channel for itself."""
+    channels, images = sums.columns, y.shape[0]
+    packed = sums.mode is Mode.QUANTISED and fits_bytes(sums.w)
+    times, chunk = side_by_side(window, channels, packed)
+    wide = times * channels
+    lines = lines_of(window, starts[::times], steps, times, wide)
+    order_of_taps = np.moveaxis(np.arange(window.taps).reshape(window.kernel), lines.axis, 0).ravel()
+    places = offsets_of(window.kernel, [d * s for d, s in zip(window.dilations, steps, strict=True)])[order_of_taps]
     flat = sums.w.reshape(-1, channels)
-    offsets = np.zeros(-(-len(flat) // 4) * 4, np.int64)
-    offsets[: len(flat)] = offsets_of(window.kernel, [d * s for d, s in zip(window.dilations, steps, strict=True)])
-    which, quads = split_quads(quads_of(flat))
-    taps = offsets.reshape(-1, 4)[which].ravel()
-    times = 1
-    while window.strides[-1] == 1 and window.out[-1] % (2 * times) == 0 and 2 * times * channels <= 64:
-        times *= 2
+    columns = window.kernel[lines.axis] if lines.fresh else 1
+    by_column = flat[order_of_taps].reshape(columns, -1, channels)
+    which, quads = split_quads(np.concatenate([quads_of(column) for column in by_column]))
+    if lines.fresh and len(quads) > columns:
+        lines = replace(lines, fresh=0)
+    taps = np.concatenate([whole_quads(column) for column in places.reshape(columns, -1)]).reshape(-1, 4)[which]
 
     def order(row: NDArray[Any]) -> NDArray[Any]:
         return by_blocks(np.tile(row, times)[:, None])
 
-    wide = build.constant(by_blocks(np.tile(quads, (1, 1, times)).transpose(0, 2, 1)))
+    weights = build.constant(by_blocks(np.tile(quads, (1, 1, times)).transpose(0, 2, 1)))
     bias = None if sums.bias is None else sums.bias.reshape(-1)
     if not isinstance(sums.scale, Buffer):
         scale = build.constant(order(sums.scales()))
     elif sums.scale.size == 1:
-        scale = _scale_row(build, sums, 0, times * channels)
+        scale = _scale_row(build, sums, 0, wide)
     else:
         raise Refusal("a depthwise convolution with scales per channel that are computed at run time")
-    table = build.constant(np.concatenate([starts[::times], taps]).astype(np.int32))
+    table = build.constant(np.concatenate([lines.starts, taps.ravel()]).astype(np.int32))
     record = QDEPTHWISE(
-        x=x, w=wide, bias=_bias_row(build, sums, flat, bias, order), out=y, scale=scale, table=table,
-        pixels=pixels // times, quads=len(quads), channels=times * channels, zero=sums.zero_y, images=images,
-        x_image=x.size // images, sums=_KEPT[sums.mode], low=sums.limits[0], high=sums.limits[1], offsets=4 * (pixels // times),
+        x=x, w=weights, bias=_bias_row(build, sums, flat, bias, order), out=y, scale=scale, table=table,
+        pixels=len(lines.starts), quads=len(quads), channels=wide, zero=sums.zero_y, images=images,
+        x_image=x.size // images, sums=_KEPT[sums.mode], count=lines.count, x_step=lines.x_step, out_step=lines.out_step,
+        low=sums.limits[0], high=sums.limits[1], offsets=4 * len(lines.starts), out_line=lines.out_line, fresh=lines.fresh,
+        chunk=chunk,
     )  # fmt: skip
-    build.call("qdepthwise", record, macs=images * pixels * sums.w.size)
+    build.call("qdepthwise", record, macs=images * window.outputs * sums.w.size)
 
 
 _KEPT = {Mode.QUANTISED: 0, Mode.RAW: 1, Mode.REAL: 2}

@@ -13,6 +13,7 @@ The zero point of x is the attribute zero_x, or a fifth input, uint8, that is co
 `layout` of QConv: "first" is ONNX's; "last" has the channels last, in and out; "planar" takes ONNX's and gives channels last.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -106,12 +107,33 @@ def qadd(node: Node, build: Builder) -> None:
     node.require(a.dtype == b.dtype == U8 and a.shape == b.shape == y.shape, "its operands are not alike")
     zeros, scales = node.attr("zeros"), node.attr("scales")
     if y.size:
+        inverse, plain = reciprocal(zeros, scales, node.attr("low"), node.attr("high"))
         record = QADD(
             a=a, b=reshaped(build, b, a.shape), out=y, n=y.size, a_zero=zeros[0], b_zero=zeros[1], out_zero=zeros[2],
             a_scale=scales[0], b_scale=scales[1], out_scale=scales[2], low=node.attr("low"), high=node.attr("high"),
-            inverse=np.float32(1.0 / np.float64(np.float32(scales[2]))),
+            inverse=inverse, plain=plain,
         )  # fmt: skip
         build.call("qadd", record, inplace=("a", "b"))
+
+
+_NEIGHBOURS = (0, 1, -1, 2, -2)
+
+
+def reciprocal(zeros: Sequence[int], scales: Sequence[float], low: float, high: float) -> tuple[np.float32, bool]:
+    """(1 / output scale, or a float next to it, a product with which rounds like the quotient for any two bytes: is there one?)."""
+    a, b = (
+        (np.arange(256) - zero).astype(np.float32) * np.float32(scale)
+        for zero, scale in zip(zeros[:2], scales[:2], strict=True)
+    )
+    total, divisor = a[:, None] + b[None, :], np.float32(scales[2])
+    nearest = np.float32(1.0 / np.float64(divisor))
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = np.rint(np.clip(total / divisor, low, high))
+        for steps in _NEIGHBOURS:
+            inverse = np.float32(nearest + steps * np.spacing(nearest))
+            if np.array_equal(np.rint(np.clip(total * inverse, low, high)), expected):
+                return inverse, True
+    return nearest, False
 
 
 def _pool_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:

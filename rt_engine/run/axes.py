@@ -245,17 +245,20 @@ def _qconv(r: Reading, item: int) -> list[Axis]:
     return [*found, Axis("columns", columns, MATRIX_PANEL * 16, again=r.x_image)]
 
 
-def _windows(r: Reading, row: int, w: int) -> list[Axis]:
-    """Integer kernels that read windows of images; a pixel of the output has `row` bytes, the weights `w`."""
+def _windows(r: Reading, row: int, w: int, apart: int = 0) -> list[Axis]:
+    """Integer kernels that read windows of images; a pixel of the output has `row` bytes, and is `apart` bytes from the next (0: as
+    many), the weights `w`."""
     out = r.pixels * row
     found = [Axis("images", {"x": r.x_image, "out": out})]
     if r.images == 1 and r.offsets and not is_over(r, r.x_image, out):
-        found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": row}, 6, TALL, again=w))
+        found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": apart or row}, 6, TALL, again=w))
     return found
 
 
 def _qdepthwise(r: Reading, item: int) -> list[Axis]:
-    return _windows(r, r.channels * (4 if r.sums else 1), 4 * r.quads * r.channels)
+    item, count = (4 if r.sums else 1), max(r.count, 1)
+    line = int(r.out_line) or r.channels
+    return _windows(r, count * r.channels * item, 4 * r.quads * r.channels, line * item)
 
 
 def _qmax_pool(r: Reading, item: int) -> list[Axis]:

@@ -33,7 +33,7 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,
     QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
     TREES.name: lambda r: r.rows * r.count * GROUP,
-    QDEPTHWISE.name: lambda r: r.images * r.pixels * r.quads * 4 * r.channels / SLOW,
+    QDEPTHWISE.name: lambda r: r.images * r.pixels * max(r.count, 1) * r.quads * 4 * r.channels / SLOW,
 }
 
 

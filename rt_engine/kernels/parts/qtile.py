@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.parts.requantise import clamped_part, nearest_part
+from rt_engine.kernels.parts.qbytes import ToBytes
 from rt_native.dot import dot_part
 from rt_native.vector import BYTES, PARTS, f32x, i32x, splat_part
 
@@ -126,19 +126,44 @@ class _Emitter:
 
     def quantise(self, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any) -> None:
         """The sums go to `c` as bytes, all columns: what `requantise.requantised` does, in registers."""
-        builder, width = self.builder, i32x.part.count
-        low, high = (splat_part(builder, f32x, limit) for limit in (low, high))
-        shift, bytes_type = splat_part(builder, i32x, zero), ir.VectorType(_I8, width)
-        for v in range(self.vectors):
-            for p in range(PARTS):
-                at = builder.add(scale, _I64(BYTES * v + BYTES // PARTS * p))
-                factor = builder.load(builder.inttoptr(at, f32x.part.as_pointer()), typ=f32x.part, align=4)
+        builder, goal = self.builder, ToBytes(self.builder, i32x.part.count, zero, low, high)
+        if self.vectors * PARTS > 1:
+            self.store_rows(goal, c, c_stride, scale, self.vectors * PARTS)
+            return
+        dense = builder.icmp_signed("==", c_stride, _I64(i32x.part.count))
+        with builder.if_else(dense) as (behind, apart):
+            with behind:  # one row begins where the one before ends
+                self.store_rows(goal, c, c_stride, scale, self.rows)
+            with apart:
+                factor = self.floats_at(scale, 0, 0)
                 for r in range(self.rows):
-                    real = builder.fmul(builder.sitofp(self.total(r, v, p), f32x.part), factor)
-                    whole = builder.add(nearest_part(builder, clamped_part(builder, real, low, high)), shift)
-                    to = builder.add(builder.add(c, builder.mul(c_stride, _I64(r))), _I64(16 * v + width * p))
-                    value = builder.trunc(whole, bytes_type)
-                    builder.store(value, builder.inttoptr(to, bytes_type.as_pointer()), align=1)
+                    self.store(goal.bytes_of_one(self.total(r, 0, 0), factor), c, c_stride, r, 0)
+
+    def store_rows(self, goal: ToBytes, c: Any, c_stride: Any, scale: Any, run: int) -> None:
+        """So many hardware vectors stand side by side."""
+        width = i32x.part.count
+        parts = [(r, v, p) for r in range(self.rows) for v in range(self.vectors) for p in range(PARTS)]
+        for first in range(0, len(parts), 4):
+            four = parts[first : first + 4]
+            full = [*four, *[four[-1]] * (4 - len(four))]
+            factors = [self.floats_at(scale, v, p) for _, v, p in full]
+            value = goal.in_order(goal.bytes_of([self.total(*part) for part in full], factors))
+            length = min(len(four), run)
+            for i in range(0, len(four), length):
+                r, v, p = four[i]
+                mask = ir.Constant(ir.VectorType(_I32, length * width), list(range(i * width, (i + length) * width)))
+                self.store(self.builder.shuffle_vector(value, value, mask), c, c_stride, r, 16 * v + width * p)
+
+    def store(self, value: Any, c: Any, c_stride: Any, r: int, column: int) -> None:
+        """Bytes of a row, from a column on."""
+        builder = self.builder
+        to = builder.add(builder.add(c, builder.mul(c_stride, _I64(r))), _I64(column))
+        builder.store(value, builder.inttoptr(to, value.type.as_pointer()), align=1)
+
+    def floats_at(self, address: Any, v: int, p: int) -> Any:
+        """A hardware vector of scales."""
+        at = self.builder.add(address, _I64(BYTES * v + BYTES // PARTS * p))
+        return self.builder.load(self.builder.inttoptr(at, f32x.part.as_pointer()), typ=f32x.part, align=4)
 
 
 def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool) -> Any:
