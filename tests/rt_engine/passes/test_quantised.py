@@ -326,12 +326,14 @@ def bytes_model(rng):
 
     x = layer("QLinearConv", x, w(8, 3, 3, 3), "a", pads=[1, 1, 1, 1], strides=[1, 2])
     x = layer("QLinearConv", x, w(8, 1, 3, 3), "b", pads=[1, 1, 1, 1], group=8)
+    x = layer("QLinearConv", x, w(8, 1, 3, 3), "h", pads=[1, 1, 1, 1], group=8, strides=[2, 2])
     x = layer("QLinearConv", x, w(100, 8, 2, 3), "c")
+    x = layer("QLinearConv", x, w(100, 1, 3, 3), "i", pads=[1, 1, 1, 1], group=100)
     x = layer("QLinearConv", x, w(100, 1, 3, 2), "d", group=100, strides=[2, 2])
     x = layer("QLinearConv", x, w(37, 100, 1, 1), "e")
     nodes.append(helper.make_node("Flatten", [x], ["f"]))
-    x = layer("QLinearMatMul", "f", w(37 * 4 * 3, 21), "g")
-    ends = [helper.make_tensor_value_info(n, T.UINT8, s) for n, s in (("x", (1, 3, 11, 16)), (x, (1, 21)))]
+    x = layer("QLinearMatMul", "f", w(37 * 2 * 3, 21), "g")
+    ends = [helper.make_tensor_value_info(n, T.UINT8, s) for n, s in (("x", (1, 3, 11, 32)), (x, (1, 21)))]
     constants = [numpy_helper.from_array(np.asarray(v), n) for n, v in values.items()]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -343,7 +345,7 @@ def test_the_same_integers_on_every_lane_width(lanes):
     names = ("movement", "qgemm", "qconv", "qdepthwise", "quantise")
     modules = (*(f"rt_engine.kernels.{name}" for name in names), "rt_engine.run.executor_native")
     rng = np.random.default_rng(4)
-    model, x = bytes_model(rng), rng.integers(0, 256, (1, 3, 11, 16)).astype(np.uint8)
+    model, x = bytes_model(rng), rng.integers(0, 256, (1, 3, 11, 32)).astype(np.uint8)
     ours = rt_engine.load(model, library=Library(f"test-quantised-{lanes}", modules, host(lanes)))
     assert {"qconv", "qdepthwise", "qgemm"} <= set(ours.program.kernels)
     theirs = session(model).run(None, {"x": x})[0]
