@@ -126,32 +126,23 @@ class _Emitter:
 
     def quantise(self, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any) -> None:
         """The sums go to `c` as bytes, all columns: what `requantise.requantised` does, in registers."""
-        builder, goal = self.builder, ToBytes(self.builder, i32x.part.count, zero, low, high)
-        if self.vectors * PARTS > 1:
-            self.store_rows(goal, c, c_stride, scale, self.vectors * PARTS)
+        width, side = i32x.part.count, self.vectors * PARTS
+        goal = ToBytes(self.builder, width, zero, low, high)
+        if side == 1:
+            factor = self.floats_at(scale, 0, 0)
+            for r in range(self.rows):
+                self.store(goal.bytes_of_one(self.total(r, 0, 0), factor), c, c_stride, r, 0)
             return
-        dense = builder.icmp_signed("==", c_stride, _I64(i32x.part.count))
-        with builder.if_else(dense) as (behind, apart):
-            with behind:  # one row begins where the one before ends
-                self.store_rows(goal, c, c_stride, scale, self.rows)
-            with apart:
-                factor = self.floats_at(scale, 0, 0)
-                for r in range(self.rows):
-                    self.store(goal.bytes_of_one(self.total(r, 0, 0), factor), c, c_stride, r, 0)
-
-    def store_rows(self, goal: ToBytes, c: Any, c_stride: Any, scale: Any, run: int) -> None:
-        """So many hardware vectors stand side by side."""
-        width = i32x.part.count
         parts = [(r, v, p) for r in range(self.rows) for v in range(self.vectors) for p in range(PARTS)]
         for first in range(0, len(parts), 4):
             four = parts[first : first + 4]
             full = [*four, *[four[-1]] * (4 - len(four))]
             factors = [self.floats_at(scale, v, p) for _, v, p in full]
             value = goal.in_order(goal.bytes_of([self.total(*part) for part in full], factors))
-            length = min(len(four), run)
-            for i in range(0, len(four), length):
+            run = min(len(four), side)
+            for i in range(0, len(four), run):
                 r, v, p = four[i]
-                mask = ir.Constant(ir.VectorType(_I32, length * width), list(range(i * width, (i + length) * width)))
+                mask = ir.Constant(ir.VectorType(_I32, run * width), list(range(i * width, (i + run) * width)))
                 self.store(self.builder.shuffle_vector(value, value, mask), c, c_stride, r, 16 * v + width * p)
 
     def store(self, value: Any, c: Any, c_stride: Any, r: int, column: int) -> None:
