@@ -32,11 +32,13 @@ def bounded(compilation: Compilation, node: ir.Node, carried: int, most: int) ->
     """
     graph, body = compilation.graph, node.attributes["body"].as_graph()
     given, fixed = node.inputs[0], constant(node.inputs[0])
+    if fixed is not None and int(fixed.reshape(-1)[0]) > most:  # for ever, as TorchScript writes `while`
+        given = fixed = None
     trips = _bound(compilation, node) if fixed is None else int(fixed.reshape(-1)[0])
     if trips > most:
         raise Refusal(f"{trips:,} iterations; the most is {most:,}", "give a smaller bound")
     write, inside = (Writer(g, node, compilation.opsets.get("", 1)) for g in (graph, body))
-    inputs = [*node.inputs, None][: max(len(node.inputs), 2)]
+    inputs = [given, *node.inputs[1:], None][: max(len(node.inputs), 2)]
     inner: ir.Value | None = None
     if given is not None and fixed is None:
         wanted = write.own("Length", given)[0]

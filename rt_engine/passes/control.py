@@ -15,7 +15,7 @@ from rt_engine.passes.closing import note, number_of, scopes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.inlining import ENDLESS, MOST_PEELED, inlined, peeled, replaced, unrolled
 from rt_engine.passes.length_bodies import close_lengths, open_lengths, refuse_lengths
-from rt_engine.passes.sequences import close_branches, open_branches
+from rt_engine.passes.sequences import close_branches, elements, open_branches
 from rt_engine.passes.trips import static_trips
 from rt_engine.status import Status
 
@@ -97,6 +97,11 @@ def _specialised(compilation: Compilation, body: ir.Graph, specialise: Specialis
 
 
 def _type_as(value: ir.Value, other: ir.Value | None, shape: tuple[int, ...] | None = None) -> None:
+    if elements(other) is not None:
+        raise Refusal(
+            "it carries a sequence of tensors, and data decide how often it runs",
+            "carry a tensor, collect results without a list, or give it a constant number of iterations",
+        )
     if other is None or other.dtype is None or other.shape is None:
         raise Refusal("an input that its body reads is missing or has no shape")
     value.type = ir.TensorType(other.dtype)
@@ -249,7 +254,7 @@ def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: in
     if (node.inputs[0] is not None and given is None) or _always(body, node):
         return None
     count = static_trips(compilation, node, captured, min(bound, MOST_TRIPS))
-    if count == MOST_TRIPS and given is None:
+    if count == MOST_TRIPS and (given is None or bound > MOST_TRIPS):
         raise Refusal(*ENDLESS)
     return None if count == MOST_TRIPS else count
 
@@ -266,7 +271,10 @@ def _is_open(node: ir.Node, body: ir.Graph, collects: bool) -> bool:
     if start is not None and not start.all():
         return False
     most = constant(node.inputs[0])
-    return most is None or (collects and most.size == 1 and int(most.reshape(-1)[0]) > 0 and not _always(body, node))
+    if most is None or most.size != 1:
+        return most is None
+    trips = int(most.reshape(-1)[0])
+    return not _always(body, node) and (trips > MOST_TRIPS or (collects and trips > 0))
 
 
 def _trips(node: ir.Node) -> int:
