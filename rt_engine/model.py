@@ -19,12 +19,13 @@ from rt_engine.program.fixed import other_fixed
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import AGAIN, read
 from rt_engine.read.source import BYTES, AnySource, opened
-from rt_engine.run.batch import Progress, cores, run_batch, stacked
+from rt_engine.run.batch import Progress, run_batch, stacked
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 from rt_engine.run.native import KERNELS
 from rt_engine.run.team import checked_threads, with_helpers
 from rt_engine.state import check_states, initial_values
+from rt_native.cores import cores
 from rt_native.library import Library
 
 

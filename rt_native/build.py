@@ -24,6 +24,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from rt_native.cores import cores
 from rt_native.machine import Target
 
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
@@ -142,7 +143,7 @@ def workers() -> ProcessPoolExecutor:
     An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
     """
     fork = multiprocessing.get_context("fork")
-    return ProcessPoolExecutor(min(os.cpu_count() or 1, 4), fork, _end_with, (os.getpid(),))
+    return ProcessPoolExecutor(min(cores(), 4), fork, _end_with, (os.getpid(),))
 
 
 def _end_with(parent: int) -> None:

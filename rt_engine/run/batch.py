@@ -3,7 +3,6 @@
 Threads take pieces of the samples in order, so of the samples whose run fails the first is always among those that were run.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -163,8 +162,3 @@ def moves(context: Context, given: Arrays, made: Arrays) -> Block:
             rows[i] = array.ctypes.data, tensor.ctypes.data, tensor.nbytes
         at += 8 + rows.nbytes
     return block
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
