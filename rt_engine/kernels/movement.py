@@ -39,6 +39,8 @@ from rt_native.lang import (
     store_i64,
 )
 
+LINE = 64
+"""Bytes that a cache reads at once."""
 _INT32 = int(DType.INT32)
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)
 
@@ -62,7 +64,7 @@ def _advance(table, counters, dims):
 
 
 def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
-    transpose, side = make_transpose(nbytes), SIDE[nbytes]
+    transpose, side, in_line = make_transpose(nbytes), SIDE[nbytes], LINE // nbytes
 
     @inline
     def scattered(source, target, rows, row_in, row_out, run, run_in, run_out):
@@ -87,7 +89,7 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
 
     @inline
     def transposed(source, target, rows, row_out, run, run_in):
-        """Input rows are neighbours, output runs are: whole blocks, then the two edges."""
+        """Input rows are neighbours, output runs are: whole blocks, so many that lines are read once, then the two edges."""
         if nbytes == 4 and 1 < run <= FEW:
             done = 0
             while done + 8 <= rows:
@@ -98,9 +100,10 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
             )
             return
         whole_rows, whole_run = rows - rows % side, run - run % side
-        for i in range(0, whole_rows, side):
+        for first in range(0, whole_rows, in_line):
             for j in range(0, whole_run, side):
-                transpose(source + j * run_in + i * nbytes, run_in, target + i * row_out + j * nbytes, row_out)
+                for i in range(first, min(first + in_line, whole_rows), side):
+                    transpose(source + j * run_in + i * nbytes, run_in, target + i * row_out + j * nbytes, row_out)
         edge = whole_run * nbytes
         scattered(
             source + whole_run * run_in, target + edge, whole_rows, nbytes, row_out, run - whole_run, run_in, nbytes

@@ -64,21 +64,25 @@ class Window:
         """
         if self.outputs * self.taps > MOST_ENTRIES:
             raise Refusal(f"{self.outputs} windows of {self.taps} taps", "check its kernel_shape and pads")
-        rank = len(self.size)
-        index = np.zeros((1,) * (2 * rank), np.int64)
-        inside = np.ones((1,) * (2 * rank), bool)
-        for axis, size in enumerate(self.size):
-            at = self.positions(axis)
-            shape = [1] * (2 * rank)
-            shape[axis], shape[rank + axis] = at.shape
-            index = index * size + at.reshape(shape)
-            inside = inside & ((at >= 0) & (at < size)).reshape(shape)
-        return np.where(inside, index, -1).reshape(self.outputs, self.taps)
+        return pixels_at([self.positions(axis) for axis in range(len(self.size))], self.size)
 
     def pads(self) -> bool:
         """Does any window reach into padding?"""
         ends = (int(self.positions(a).max(initial=0)) for a in range(len(self.size)))
         return any(b > 0 for b in self.begin) or any(end >= size for end, size in zip(ends, self.size, strict=True))
+
+
+def pixels_at(positions: Sequence[NDArray[np.int64]], size: Sequence[int]) -> NDArray[np.int64]:
+    """[windows, taps]: the index in an image of `size` of each combination, -1 outside; of an axis it is at [windows, taps]."""
+    rank = len(size)
+    index, inside = np.zeros((1,) * (2 * rank), np.int64), np.ones((1,) * (2 * rank), bool)
+    for axis, at in enumerate(positions):
+        shape = [1] * (2 * rank)
+        shape[axis], shape[rank + axis] = at.shape
+        index = index * size[axis] + at.reshape(shape)
+        inside = inside & ((at >= 0) & (at < size[axis])).reshape(shape)
+    windows = prod(at.shape[0] for at in positions)
+    return np.where(inside, index, -1).reshape(windows, -1)
 
 
 def seen(window: Window, w: NDArray[Any]) -> tuple[Window, NDArray[Any]]:

@@ -8,7 +8,7 @@ is the same on every machine. Rounding errors are a few times those of the direc
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.winograd import WINOGRAD_IN, WINOGRAD_OUT
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.window import Window
+from rt_engine.ops.convolve_parts import parts_of
+from rt_engine.ops.window import Window, pixels_at
 from rt_engine.program.calls import Buffer, Call
 
 GroupedProduct = Callable[[Builder, NDArray[Any]], Callable[[Buffer, Buffer], None]]
@@ -41,10 +42,27 @@ class Scheme:
     transform: int
     """Cycles to transform 16 channels of a tile in one direction, against one cycle per 16 multiply-accumulates."""
 
-    def tiles(self, window: Window) -> Window:
-        """The patches that give all outputs."""
-        out = tuple(-(-size // step) for size, step in zip(window.out, self.step, strict=True))
-        return replace(window, kernel=self.patch, strides=self.step, out=out)
+    def starts(self, window: Window) -> list[NDArray[np.int64]]:
+        """The first output of each tile, axis by axis: its outputs are as far apart as the taps, so each phase has tiles of its own.
+
+        dilation 2, tiles of 4      0 . 0 . 0 . 0 . 2 . 2 .        tiles 0 and 2 of phase 0
+                                    . 1 . 1 . 1 . 1 . 3 . 3        tiles 1 and 3 of phase 1
+        """
+        axes = zip(window.out, self.step, window.dilations, strict=True)
+        return [np.concatenate([np.arange(p, out, step * d) for p in range(min(d, out))]) for out, step, d in axes]
+
+    def tiles(self, window: Window) -> int:
+        """How many give all outputs."""
+        return prod(len(start) for start in self.starts(window))
+
+    def patches(self, window: Window) -> NDArray[np.int64]:
+        """[tiles, positions]: the input pixels of each, -1 for padding."""
+        begins = [start - begin for start, begin in zip(self.starts(window), window.begin, strict=True)]
+        return pixels_at(_spread(begins, self.patch, window.dilations), window.size)
+
+    def places(self, window: Window) -> NDArray[np.int64]:
+        """[tiles, outputs]: the output pixel that each of a tile's results is, -1 for none."""
+        return pixels_at(_spread(self.starts(window), self.step, window.dilations), window.out)
 
     @property
     def positions(self) -> int:
@@ -52,12 +70,20 @@ class Scheme:
         return prod(self.patch)
 
 
+def _spread(
+    starts: Sequence[NDArray[np.int64]], counts: Sequence[int], steps: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """[start, count] of each axis: so many from each start on, a step apart."""
+    axes = zip(starts, counts, steps, strict=True)
+    return [start[:, None] + step * np.arange(count) for start, count, step in axes]
+
+
 SQUARES = (Scheme("winograd", (4, 4), (2, 2), 45), Scheme("winograd_four", (6, 6), (4, 4), 200))
 
 
 def schemes_of(window: Window) -> tuple[Scheme, ...]:
     """The algorithms for a window, that with the smallest rounding errors first."""
-    if any(s != 1 for s in window.strides) or any(d != 1 for d in window.dilations):
+    if any(s != 1 for s in window.strides):
         return ()
     if window.kernel == (3, 3):
         return SQUARES
@@ -84,7 +110,7 @@ BLOCK_BYTES, LEAST_BLOCK = 1 << 16, 24
 
 def cycles(scheme: Scheme, window: Window, channels: int, outputs: int) -> float:
     """What a convolution takes by that algorithm, roughly."""
-    tiles, vectors = scheme.tiles(window).outputs, -(-outputs // 8) / 2
+    tiles, vectors = scheme.tiles(window), -(-outputs // 8) / 2
     transforms = scheme.transform * (-(-channels // 16) + -(-outputs // 16))
     least = LEAST_FAR_ROWS if weight_bytes(scheme, channels, outputs) > FAR else LEAST_ROWS
     return tiles * transforms + max(tiles, least) * scheme.positions * channels * vectors
@@ -99,7 +125,8 @@ def scheme_for(window: Window, channels: int, outputs: int, dtype: np.dtype[Any]
     """The fastest algorithm for this window, if one is faster than the sum itself."""
     if dtype != np.float32 or channels < 16 or channels * outputs > MOST_WEIGHTS:
         return None
-    best, least = None, GAIN * window.outputs * window.taps * channels * (-(-outputs // 8) / 2)
+    taps = sum(part.window.outputs * part.window.taps for part in parts_of(window))
+    best, least = None, GAIN * taps * channels * (-(-outputs // 8) / 2)
     for scheme in schemes_of(window):
         if scheme.positions > 16 and weight_bytes(scheme, channels, outputs) > MOST_BYTES:
             continue
@@ -136,13 +163,13 @@ def winograd(
     grouped_product: GroupedProduct,
 ) -> None:
     """The convolution; x, y and the addend hold one image each."""
-    channels, outputs, tiles = x.shape[-1], y.shape[-1], scheme.tiles(window)
-    patches = _offsets(tiles.table(), channels, scheme.positions)
-    places = _offsets(_places(window, tiles, scheme.step), outputs, max(prod(scheme.step), 4))
+    channels, outputs, count = x.shape[-1], y.shape[-1], scheme.tiles(window)
+    patches = _offsets(scheme.patches(window), channels, scheme.positions)
+    places = _offsets(scheme.places(window), outputs, max(prod(scheme.step), 4))
     u = transformed(w, scheme)
     wide = np.zeros(-(-outputs // 16) * 16, w.dtype)
     wide[:outputs] = bias
-    row, count, per_tile = build.constant(wide), tiles.outputs, prod(scheme.step)
+    row, per_tile = build.constant(wide), prod(scheme.step)
     most = max(BLOCK_BYTES // (4 * scheme.positions * (channels + outputs)), LEAST_BLOCK)
     step = -(-count // -(-count // most))
     product = grouped_product(build, u)
@@ -175,9 +202,3 @@ def _offsets(table: NDArray[np.int64], channels: int, columns: int) -> NDArray[n
     wide = np.full((table.shape[0], columns), -1, np.int32)
     wide[:, : table.shape[1]] = np.where(table < 0, -1, table * (4 * channels))
     return wide
-
-
-def _places(window: Window, tiles: Window, step: Sequence[int]) -> NDArray[np.int64]:
-    """[tiles, outputs]: the output pixel that each of a tile's results is, -1 for none."""
-    ones, zeros = (1,) * len(step), (0,) * len(step)
-    return Window(window.out, tuple(step), tuple(step), ones, zeros, tiles.out).table()

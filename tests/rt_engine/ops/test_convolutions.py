@@ -10,6 +10,7 @@ import rt_engine
 from rt_engine.compiler import compile_model
 from rt_engine.errors import EngineError
 from rt_engine.ops.window import Window
+from rt_engine.ops.winograd import scheme_for
 from rt_native.errors import UnsupportedCpu
 from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host
@@ -286,13 +287,27 @@ def wide_layer(channels, outputs, size):
     return x, w, rng.standard_normal(outputs).astype(np.float32)
 
 
-@pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 16, (32, 32)), (37, 45, (15, 19)), (64, 64, (12, 9))])
+def same_on_all_widths(model, feeds, expected):
+    """The result is within the rounding errors of tiles, and has the same bits on every lane width."""
+    results = [rt_engine.load(model, library=kernels).run(feeds)[0] for kernels in libraries()]
+    np.testing.assert_allclose(results[0], expected, rtol=0, atol=5e-6 * np.abs(expected).max())
+    assert len({y.tobytes() for y in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "size", "dilations"),
+    [
+        *((*of, [1, 1]) for of in ((16, 16, (32, 32)), (37, 45, (15, 19)), (64, 64, (12, 9)))),
+        *((32, 32, (33, 22), dilations) for dilations in ([2, 2], [3, 1], [2, 3])),
+    ],
+)
 @pytest.mark.parametrize("residual", [False, True])
-def test_tiles_of_4x4_outputs_equal_the_sum(channels, outputs, size, residual):
-    """Borders within a tile, tails of vectors, an addend and clipping; the same bits on every lane width."""
+def test_tiles_of_4x4_outputs_equal_the_sum(channels, outputs, size, dilations, residual):
+    """Borders within a tile, phases of a dilated window, tails of vectors, an addend and clipping."""
     x, w, b = wide_layer(channels, outputs, size)
-    nodes, inputs, feeds = [helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1])], (), {"x": x}
-    expected = convolved(x, w, b, [1, 1], [1, 1], [1, 1, 1, 1], 1)
+    attributes = {"dilations": dilations, "pads": 2 * dilations}
+    nodes, inputs, feeds = [helper.make_node("Conv", ["x", "w", "b"], ["c"], **attributes)], (), {"x": x}
+    expected = convolved(x, w, b, strides=[1, 1], group=1, **attributes)
     if residual:
         z = np.random.default_rng(9).standard_normal(expected.shape).astype(np.float32)
         nodes.append(helper.make_node("Add", ["c", "z"], ["s"]))
@@ -300,9 +315,40 @@ def test_tiles_of_4x4_outputs_equal_the_sum(channels, outputs, size, residual):
     nodes.append(helper.make_node("Relu", ["s" if residual else "c"], ["y"]))
     model = model_of(nodes, x, {"w": w, "b": b}, expected.shape, inputs=inputs)
     assert "winograd_four_in" in compile_model(model).kernels
-    results = [rt_engine.load(model, library=kernels).run(feeds)[0] for kernels in libraries()]
-    np.testing.assert_allclose(results[0], np.maximum(expected, 0), rtol=0, atol=5e-6 * np.abs(expected).max())
-    assert len({y.tobytes() for y in results}) == 1
+    same_on_all_widths(model, feeds, np.maximum(expected, 0))
+
+
+@pytest.mark.parametrize("dilation", [1, 4, 7])
+def test_lines_of_a_dilated_window_are_tiles_too(dilation):
+    """As temporal convolutional networks have them."""
+    rng = np.random.default_rng(dilation)
+    x, b = rng.standard_normal((1, 32, 150)).astype(np.float32), rng.standard_normal(40).astype(np.float32)
+    w = (rng.standard_normal((40, 32, 3)) / 10).astype(np.float32)
+    attributes = {"dilations": [dilation], "pads": [2 * dilation, 0]}
+    expected = convolved(x, w, b, strides=[1], group=1, **attributes)
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)
+    model = model_of([node], x, {"w": w, "b": b}, expected.shape)
+    assert "winograd_line_in" in compile_model(model).kernels
+    same_on_all_widths(model, {"x": x}, expected)
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "dilation", "kernel"),
+    [
+        (128, 28, 1, "winograd_four"),
+        (256, 14, 1, "winograd_four"),
+        (256, 7, 1, "winograd"),  # the weights of 4x4 outputs come from far, for 4 tiles
+        (512, 7, 1, "winograd"),
+        (512, 2, 1, None),
+        (64, 32, 2, "winograd_four"),
+        (64, 8, 6, None),  # every output sees a part of the taps, which are summed by themselves
+    ],
+)
+def test_an_algorithm_is_chosen_by_its_shape(channels, size, dilation, kernel):
+    """By what it multiplies, and where its weights come from."""
+    sizes, pair = (size, size), (dilation, dilation)
+    scheme = scheme_for(Window(sizes, (3, 3), (1, 1), pair, pair, sizes), channels, channels, np.dtype(np.float32))
+    assert (scheme.kernel if scheme else None) == kernel
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
