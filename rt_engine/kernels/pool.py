@@ -24,38 +24,71 @@ def _add(a, b):
     return a + b
 
 
+@inline
+def _divide(a, b):
+    return a / b
+
+
+def _same(f: Any) -> Any:
+    return f
+
+
+def _in_pairs(f: Any) -> Any:
+    """What `f` does with two vectors, for two pairs of them: one chain of taps alone would wait for itself."""
+
+    @inline
+    def both(a, b):
+        return f(a[0], b[0]), f(a[1], b[1])
+
+    return both
+
+
 def _make(of: Element) -> None:
     lanes, nbytes, load, store, splat, scalar = of.lanes, of.nbytes, of.load, of.store, of.splat, of.scalar
-    store_vector = of.store_vector
+    load_vector, store_vector = of.load_vector, of.store_vector
 
     @inline
     def store_whole(address, value, left):
         store_vector(address, value)
 
-    def over_taps(start: float, combine: Any, load_lanes: Any) -> Any:
-        """Of one vector of channels: start, then with every tap in the image, in their order."""
+    @inline
+    def load_pair(address, left):
+        return load_vector(address), load_vector(address + BYTES)
 
-        @inline
-        def fold(x, table, taps, left):
-            total = splat(scalar(start))
-            for tap in range(taps):
-                offset = load_i32(table + 4 * tap)
-                if offset >= 0:
-                    total = combine(total, load_lanes(x + offset, left))
-            return total
+    @inline
+    def store_pair(address, pair, left):
+        store_vector(address, pair[0])
+        store_vector(address + BYTES, pair[1])
 
-        return fold
+    @inline
+    def splat_pair(value):
+        return splat(value), splat(value)
 
-    def column(load_lanes: Any, store_lanes: Any) -> Any:
-        """A vector of `left` channels, for all pixels."""
-        sum_of, largest_of = over_taps(0.0, _add, load_lanes), over_taps(-inf, maximum, load_lanes)
+    def column(load_lanes: Any, store_lanes: Any, splat_lanes: Any = splat, each: Any = _same) -> Any:
+        """A vector of `left` channels, or a pair of whole ones, for all pixels."""
+        add, largest, divide = each(_add), each(maximum), each(_divide)
+
+        def over_taps(start: float, combine: Any) -> Any:
+            @inline
+            def fold(x, table, taps, left):
+                total = splat_lanes(scalar(start))
+                for tap in range(taps):
+                    offset = load_i32(table + 4 * tap)
+                    if offset >= 0:
+                        total = combine(total, load_lanes(x + offset, left))
+                return total
+
+            return fold
+
+        sum_of, largest_of = over_taps(0.0, add), over_taps(-inf, largest)
 
         @inline
         def pixel_by_pixel(record, x, out, left):
             taps, step, table = record.taps, record.channels * nbytes, record.table
             if record.average:
                 for pixel in range(record.pixels):
-                    store_lanes(out, sum_of(x, table, taps, left) / load(record.counts + pixel * nbytes), left)
+                    count = splat_lanes(load(record.counts + pixel * nbytes))
+                    store_lanes(out, divide(sum_of(x, table, taps, left), count), left)
                     out, table = out + step, table + 4 * taps
             else:
                 for _ in range(record.pixels):
@@ -64,15 +97,20 @@ def _make(of: Element) -> None:
 
         return pixel_by_pixel
 
-    whole_vector, some_lanes = column(of.load_vector_of, store_whole), column(of.load_first, of.store_first)
+    two_vectors = column(load_pair, store_pair, splat_pair, _in_pairs)
+    one_vector, some_lanes = column(of.load_vector_of, store_whole), column(of.load_first, of.store_first)
 
     @kernel("pool_" + of.suffix, POOL)
     def pool(record):
         step, x, out = record.channels * nbytes, record.x, record.out
         whole = record.channels // lanes * BYTES
         for _ in range(record.images):
-            for at in range(0, whole, BYTES):
-                whole_vector(record, x + at, out + at, lanes)
+            at = 0
+            while at + 2 * BYTES <= whole:
+                two_vectors(record, x + at, out + at, 2 * lanes)
+                at += 2 * BYTES
+            if at < whole:
+                one_vector(record, x + at, out + at, lanes)
             if whole < step:
                 some_lanes(record, x + whole, out + whole, (step - whole) // nbytes)
             x += record.in_pixels * step

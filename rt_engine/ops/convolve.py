@@ -237,8 +237,11 @@ def _padded(build: Builder, x: Buffer, before: int, wide: int, channels_first: b
         rows = prod(x.shape[1:-2])
         lines = x.shape[1:-2]
     out = build.temporary(x.dtype, (images, *lines, wide, channels))
-    if wide > size:
-        build.fill(out)
+    zeros = build.constant(np.zeros(max(wide - size, 1) * channels, x.dtype))
+    for first, count in ((0, before), (before + size, wide - size - before)):
+        if count:  # of every line
+            edge = (images * rows, count * channels)
+            strided_copy(build, zeros, out, edge, (0, 1), (wide * channels, 1), out_first=first * channels)
     shape = (images, rows, size, channels)
     plane = rows * size
     strides = (plane * channels, size, 1, plane) if channels_first else (plane * channels, size * channels, channels, 1)
