@@ -23,6 +23,8 @@ from rt_engine.run.jumps import borders
 from rt_engine.run.pieces import borders_of, is_apart, part_of, unit_of
 
 Records = NDArray[Any]
+MOST = 24
+"""Records of a strip: each is compared with all before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Strips:
 
     def _from(self, first: int, threads: int) -> Strip | None:
         """The strip that begins at a record."""
-        found = (self._grown(first, axis, threads, len(self._records)) for axis in self._axes(first))
+        found = (self._grown(first, axis, threads, MOST) for axis in self._axes(first))
         strips = [strip for strip in found if strip is not None and len(strip.axes) > 1]
         return max(strips, key=lambda strip: len(strip.axes), default=None)
 

@@ -1,5 +1,7 @@
 """Layers that work row by row are cut together: whatever piece is done first, the bits are those of the whole."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -8,7 +10,7 @@ import rt_engine
 from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.run.elsewhere import ELSEWHERE, moved_elsewhere
-from rt_engine.run.strips import Strips
+from rt_engine.run.strips import MOST, Strips
 from rt_engine.run.team import Team
 from rt_native.memory import Block
 from tests.rt_engine.program.golden_programs import stored
@@ -150,3 +152,11 @@ def test_an_input_that_is_written_over_lies_elsewhere():
         run.inputs["x"][...] = feeds["x"]
         run.run()
         assert run.outputs["y"].tobytes() == single.outputs["y"].tobytes()
+
+
+def test_a_long_row_of_layers_is_several_strips():
+    """Each layer is compared with all before it in its strip, so that must not grow with the model."""
+    names = ["x", *(f"t{i}" for i in range(199)), "y"]
+    model = _loaded([("Sin", [a], [b], {}) for a, b in pairwise(names)], [64, 64], {})
+    lengths = [len(strip.axes) for strip in _found(model)[1]]
+    assert sum(lengths) == len(model.program.records) == 200 and max(lengths) == MOST
