@@ -18,6 +18,7 @@ from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.following import Step
 from rt_engine.passes.lengths import Along, Length
 from rt_engine.passes.microsoft.writer import Writer
+from rt_engine.passes.trips import most_trips
 
 _COUNTED = "counted"
 """A loop with this attribute carries how many iterations ran, as the last of what it carries."""
@@ -34,7 +35,11 @@ def bounded(compilation: Compilation, node: ir.Node, carried: int, most: int) ->
     given, fixed = node.inputs[0], constant(node.inputs[0])
     if fixed is not None and int(fixed.reshape(-1)[0]) > most:  # for ever, as TorchScript writes `while`
         given = fixed = None
-    trips = _bound(compilation, node) if fixed is None else int(fixed.reshape(-1)[0])
+    trips = _bound(compilation, node, most) if fixed is None else int(fixed.reshape(-1)[0])
+    if number_of(node, "iterations"):
+        raise Refusal(
+            "its condition is known for some iterations, and no more", "bound it: bounds={name of the node: N}"
+        )
     if trips > most:
         raise Refusal(f"{trips:,} iterations; the most is {most:,}", "give a smaller bound")
     write, inside = (Writer(g, node, compilation.opsets.get("", 1)) for g in (graph, body))
@@ -58,10 +63,12 @@ def bounded(compilation: Compilation, node: ir.Node, carried: int, most: int) ->
     return [*write.nodes, remade(graph, node, inputs, outputs, [v for i, v in enumerate(outputs) if i != carried])]
 
 
-def _bound(compilation: Compilation, node: ir.Node) -> int:
-    """What the lengths behind its number of iterations, or the user, say."""
+def _bound(compilation: Compilation, node: ir.Node, most: int) -> int:
+    """What the lengths behind its number of iterations, a counter in its condition, or the user, say."""
     known = compilation.lengths.known.get(node.inputs[0]) if node.inputs[0] is not None else None
     natural = known[0].bound if known and isinstance(known[0], Length) else None
+    if natural is None:
+        natural = most_trips(compilation, node, number_of(node, "captured"), most)
     return Step(compilation, node, lambda node: None).bound(natural, "its number of iterations")
 
 
@@ -81,8 +88,10 @@ def _count(write: Writer, body: ir.Graph, carried: int, most: ir.Value | None, b
     body.outputs.insert(1 + carried, after)
 
 
-def is_bounded(compilation: Compilation, node: ir.Node) -> bool:
-    """Does the user say how often it may run?"""
+def is_bounded(compilation: Compilation, node: ir.Node, most: int) -> bool:
+    """Does the user say how often it may run, or a counter in its condition?"""
+    if most_trips(compilation, node, number_of(node, "captured"), most) is not None:
+        return True
     return not compilation.binding.bounds.keys().isdisjoint(Step(compilation, node, lambda node: None).names())
 
 

@@ -197,7 +197,12 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
     body, captured = node.attributes["body"].as_graph(), number_of(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     count = _count(compilation, node, body, captured)
-    endless = node.inputs[0] is None and start is not None and start.all() and not is_bounded(compilation, node)
+    endless = (
+        node.inputs[0] is None
+        and start is not None
+        and start.all()
+        and not (count is None and is_bounded(compilation, node, MOST_TRIPS))
+    )
     few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
     if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:
         _spend(compilation, 1, body)

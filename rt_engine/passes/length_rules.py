@@ -246,6 +246,8 @@ def slice_(step: Step) -> Found:
             no_rule(step)
         if by == 1 and (isinstance(start, Length) or (isinstance(start, int) and start < 0)) and len(axes) == 1:
             return _window(step, axis, start, end)
+        if by == -1 and start == -1 and isinstance(end, int) and end < -step.shape(0)[axis] and len(axes) == 1:
+            return _flipped(step, axis)
         if by != 1 or not isinstance(start, int):
             raise Refusal("a slice of a length that is only known at run time goes forward from a known place", "index")
         out = _cut(step, axis, start, end)
@@ -311,6 +313,21 @@ def _window(step: Step, axis: int, start: int | Length, end: Size) -> Found:
     (settled,) = step.emit("Settle", inputs, dims=[step.shape(0)[axis]], axis=0, factor=1, dynamic=dynamic, scale=1)
     fresh = step.emit("Gather", [step.given(0), settled], domain="", axis=axis)
     step.lengths.along[fresh[0]] = Along(axis, Length(count, most))
+    step.become(fresh)
+    return None
+
+
+def _flipped(step: Step, axis: int) -> Found:
+    """The last element first."""
+    along = step.along(0)
+    assert along is not None
+    last = step.scalar(along.length, shift=-1)
+    places = step.constant(np.arange(along.length.bound), "places")
+    indices, count = step.emit("Sub", [last, places], domain="")[0], step.scalar(along.length)
+    size = step.shape(0)[axis]
+    (settled,) = step.emit("Settle", [indices, count, None], dims=[size], axis=0, factor=1, dynamic=-1, scale=1)
+    fresh = step.emit("Gather", [step.given(0), settled], domain="", axis=axis)
+    step.lengths.along[fresh[0]] = along
     step.become(fresh)
     return None
 

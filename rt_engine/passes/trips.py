@@ -34,27 +34,43 @@ class _Slice:
     carried: list[int]
 
 
-def static_trips(compilation: Compilation, node: ir.Node, captured: int, most: int) -> int | None:
+def most_trips(compilation: Compilation, node: ir.Node, captured: int, most: int) -> int | None:
+    """How often it runs at most: what one of the conditions says that all have to hold; None where data decide."""
+    conditions, found = [node.attributes["body"].as_graph().outputs[0]], list[int]()
+    while conditions:
+        condition = conditions.pop()
+        maker = condition.producer()
+        if maker is not None and maker.op_type == "And" and not maker.domain:
+            conditions += [value for value in maker.inputs if value is not None]
+        elif (count := static_trips(compilation, node, captured, most, condition)) is not None and count < most:
+            found.append(count)
+    return min(found, default=None)
+
+
+def static_trips(
+    compilation: Compilation, node: ir.Node, captured: int, most: int, condition: ir.Value | None = None
+) -> int | None:
     """How often a closed Loop runs, at most `most` times, whose condition holds at its start; None where data decide."""
     body = node.attributes["body"].as_graph()
-    found = _slice(node, body, len(body.inputs) - 2 - captured)
+    condition = condition or body.outputs[0]
+    found = _slice(node, body, len(body.inputs) - 2 - captured, condition)
     if found is None:
         return None
     try:
-        (count,) = compilation.evaluate(_counting(compilation, node, body, found, most), {})
+        (count,) = compilation.evaluate(_counting(compilation, node, body, found, most, condition), {})
     except EngineError:
         return None
     return int(count)
 
 
-def _slice(node: ir.Node, body: ir.Graph, carried: int) -> _Slice | None:
+def _slice(node: ir.Node, body: ir.Graph, carried: int, condition: ir.Value) -> _Slice | None:
     """None where it reads anything that is not known at load."""
     numbers = {value: i for i, value in enumerate(list(body.inputs)[2 : 2 + carried])}
     free = set(list(body.inputs)[:2])
     constants: dict[str, ir.Value] = {}
     needed: set[ir.Node] = set()
     wanted: list[int] = []
-    waiting, seen = [body.outputs[0]], set[ir.Value]()
+    waiting, seen = [condition], set[ir.Value]()
     while waiting:
         value = waiting.pop()
         if value in seen:
@@ -76,7 +92,9 @@ def _slice(node: ir.Node, body: ir.Graph, carried: int) -> _Slice | None:
     return _Slice([n for n in body if n in needed], constants, wanted)
 
 
-def _counting(compilation: Compilation, node: ir.Node, body: ir.Graph, part: _Slice, most: int) -> onnx.ModelProto:
+def _counting(
+    compilation: Compilation, node: ir.Node, body: ir.Graph, part: _Slice, most: int, condition: ir.Value
+) -> onnx.ModelProto:
     """A model whose output is how often the loop runs."""
     initial = [constant(node.inputs[2 + k]) for k in part.carried]
     starts = [
@@ -86,7 +104,7 @@ def _counting(compilation: Compilation, node: ir.Node, body: ir.Graph, part: _Sl
     types += [helper.make_tensor_type_proto(t.data_type, list(t.dims)) for t in starts]
     read = [*list(body.inputs)[:2], *(body.inputs[2 + k] for k in part.carried)]
     inputs = [helper.make_value_info(str(v.name), t) for v, t in zip(read, types, strict=True)]
-    made = [body.outputs[0], *(body.outputs[1 + k] for k in part.carried)]
+    made = [condition, *(body.outputs[1 + k] for k in part.carried)]
     nodes = [ir.to_proto(n) for n in part.nodes]
     nodes += [helper.make_node("Identity", [str(v.name)], [f"result.{i}"]) for i, v in enumerate(made)]
     nodes.append(helper.make_node("Add", ["count.in", "count.one"], ["count.out"]))

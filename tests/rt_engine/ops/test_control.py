@@ -423,6 +423,38 @@ def test_a_loop_without_a_count_is_counted_too():
     assert all.shape == (2500, 1) and k == 2500
 
 
+def test_a_counter_in_a_condition_on_data_is_its_bound():
+    """`while size < limit and n < 7`, as PyTorch's while_loop comes."""
+    text = CONDITIONAL.replace("(trips, ", '("", ').replace(
+        "more = Less(size, limit)", "a = Less(size, limit)  more = And(a, c)"
+    )
+    text = text.replace("size = ", "seven = Constant <value = int64 {7}> ()  c = Less(n2, seven)  size = ")
+    feed = {"limit": np.array(3, np.float32), "on": np.array(True)}
+    feeds = [{**feed, "x": X * np.float32(scale)} for scale in (3, 1, 0.01, 1e-5)]
+    counted(model(text), [*feeds, {**feeds[0], "on": np.array(False)}])
+
+
+def test_a_loop_that_begins_for_sure_counts_from_its_first_iteration():
+    """Nothing is peeled off one that has a bound: its body sees the iteration's number."""
+    text = """g (float[4] x, float limit) => (float[4] y, int64 n)
+    {
+        y, n = Loop (, on, x, zero) <
+            body = b (int64 i, bool go, float[4] h, int64 k) => (bool more, float[4] h2, int64 k2)
+            {
+                f = Cast <to = 1> (i)  h2 = Add(h, f)  k2 = Add(k, one)  size = ReduceMax <keepdims = 0> (h2)
+                a = Less(size, limit)  c = Less(k2, nine)  more = And(a, c)
+            }
+        >
+    }"""
+    feeds = [{"x": X[0], "limit": np.array(limit, np.float32)} for limit in (0, 3, 1e9)]
+    constants = {**ZERO, **ONE_MORE, "nine": np.int64(9)}
+    counted(model(text, **constants), feeds)
+    text = text.replace("more = And(a, c)", "more = Identity(a)")
+    counted(model(text, **ZERO, **ONE_MORE, nine=np.int64(9)), feeds[:2], bounds={"y": 5})
+    with pytest.raises(UnsupportedModelError, match="bounds="):
+        rt_engine.load(model(text, **constants))
+
+
 def test_what_a_condition_on_data_lets_it_collect_is_counted():
     """At most as often as the file says."""
     text = COUNTED.replace("less = Less(k1, limit)", "f = ReduceSum <keepdims = 0> (s)  less = Less(f, fraction)")

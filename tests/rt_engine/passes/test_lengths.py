@@ -24,6 +24,7 @@ CONSTANTS: dict[str, Any] = {
     "back1": np.array([-1]),
     "at1": np.array([1]),
     "at2": np.array([2]),
+    "front": np.array([-(2**63) + 1]),
     "back7": np.array([-7]),
     "back2": np.array([-2]),
     "five": np.array([5]),
@@ -130,6 +131,10 @@ OF_VALUES = {
     "slice_last": [node("Slice", ["v", "back7", "end"], ["y"])],
     "slice_last_but": [node("Slice", ["v", "back7", "back2"], ["y"])],
     "slice_last_to": [node("Slice", ["v", "back7", "five"], ["y"])],
+    "slice_flipped": [
+        node("Slice", ["v", "back1", "front", "at0", "back1"], ["w"]),
+        node("Add", ["w", "v"], ["y"]),
+    ],
     "slice_from_a_length": [*SHAPE, node("Slice", ["x", "s", "end"], ["y"])],
     "slice_behind_another": [
         node("Greater", ["v", "half"], ["c"]),
