@@ -45,6 +45,12 @@ class OpenVino(PythonRunner):
 
 
 ENGINES = (
-    Engine("openvino", ("openvino",), OpenVino),
-    Engine("openvino-bf16", ("openvino",), lambda path, inputs: OpenVino(path, inputs, None), by_default=False),
+    Engine("openvino", ("openvino",), OpenVino, fragile=True),
+    Engine(
+        "openvino-bf16",
+        ("openvino",),
+        lambda path, inputs: OpenVino(path, inputs, None),
+        by_default=False,
+        fragile=True,
+    ),
 )
