@@ -50,7 +50,11 @@ def moved_elsewhere(program: Program, records: NDArray[Any], kept: Ranges) -> tu
 def _writer(
     names: list[str], records: NDArray[Any], begins: set[int], at: int, span: tuple[int, int], nbytes: int
 ) -> int | None:
-    """The record before `at` that writes all that begins there; None, where that is not plain."""
+    """The record before `at` that writes all `nbytes` that begin there, and no more than fits; None, where that is not plain.
+
+    Copies may have come behind it. What was read before them is another tensor, which had the place before, and may be larger.
+    """
+    copied = False
     for index in range(at - 1, -1, -1):
         if index + 1 in begins:
             return None
@@ -60,15 +64,13 @@ def _writer(
         if family is None:
             return None
         values = Reading(family.fields, records[index])
-        written = {getattr(values, name) for name in family.fields.written}
-        if any(span[0] <= place < span[1] for place in written):
-            if written == {span[0]} and _written(family.fields.name, values, family.item) >= nbytes:
-                return index
-            if family.fields.name not in (
-                COPY_STRIDED.name,
-                COPY_BLOCKS.name,
-            ):  # of these, something was written before
-                return None
+        written = [getattr(values, name) for name in family.fields.written]
+        if written == [span[0]] and nbytes <= _written(family.fields.name, values, family.item) <= span[1] - span[0]:
+            return index
+        copies = family.fields.name in (COPY_STRIDED.name, COPY_BLOCKS.name) and written == [span[0]]
+        if not copies and (copied or any(span[0] <= place < span[1] for place in written)):
+            return None
+        copied = copied or copies
     return None
 
 
