@@ -141,9 +141,8 @@ def wait_for_all(team, generation):
                     store_i64(team + _RESTING, load_i64(team + _RESTING) | 1 << number)
                     return _HELPER_LATE
         failed = atomic_load(helper + _FAILED)
-        if failed != 0:
-            status = max(status, failed)
-            atomic_store(helper + _FAILED, 0)
+        if failed >> 16 == generation:  # else it is of a piece that was late, of a run that has ended
+            status = max(status, failed & 65535)
     if begun != 0:
         waited = now_ns(timespec) - begun
         add(load_i64(team + _WAITS), waited)
@@ -208,7 +207,7 @@ def help_now(team, helper):
         if atomic_replace(team + _CLAIMS, claims, claims - 1):
             status = run_piece(arena, first + (high_of(claims) - 1) * _SIZE)
             if status != 0:
-                atomic_store(helper + _FAILED, status)
+                atomic_store(helper + _FAILED, generation << 16 | status)
             done += 1
         claims = atomic_load(team + _CLAIMS)
     add_to(helper + _DONE, done)

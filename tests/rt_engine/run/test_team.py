@@ -212,6 +212,39 @@ def test_a_piece_that_fails_ends_the_run_with_its_status(model):
         assert kept
 
 
+def test_a_late_piece_that_fails_is_not_the_next_runs():
+    """What it gave is of a run that has ended already."""
+    model = rt_engine.load(layers())
+    team, go_on, begun = Team(2, patience_ns=20_000_000), threading.Event(), threading.Event()
+    context, feeds = _joined(model, team), feeds_of(model)
+    whole = _bits(model.context(1), feeds)
+
+    def fails(real, arena, piece):
+        if not threading.current_thread().name.startswith("rt-helper"):
+            begun.wait(30)
+            return real(arena, piece)
+        is_late = not go_on.is_set()
+        begun.set()
+        go_on.wait(30)
+        return int(Status.DIVISION_BY_ZERO) if is_late else real(arena, piece)
+
+    kept, helpers = _instead(context, fails), Helpers(team)
+    try:
+        with pytest.raises(RunError, match="HELPER_LATE"):
+            _bits(context, feeds)
+        go_on.set()
+        until = time.monotonic() + 30
+        while team.helpers["busy"].any() and time.monotonic() < until:
+            time.sleep(0.001)
+        assert team.helpers["failed"].any()
+        begun.clear()  # so that the helper is waited for
+        assert _bits(context, feeds) == whole
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept
+
+
 def test_whoever_comes_whenever_takes_no_piece_twice(model):
     """Helpers that come, go and come back at random moments, with what they saw before: the bits stay."""
     team = Team(4)
