@@ -52,5 +52,5 @@ HELPER = np.dtype(
         ("line_1", "<i8", 4),
     ]
 )
-"""`busy`: the generation of the piece that it has, 0: none; `arena`: of whom. `failed`: generation << 16 | a piece's status that was not 0. `asleep`: it
-waits for `semaphore`, outside of tasks. `pieces`: how many it has done."""
+"""`busy`: the generation of the piece that it has, 0: none; `arena`: of whom. `failed`: generation << 16 | a piece's status that was
+not 0. `asleep`: it waits for `semaphore`, outside of tasks. `pieces`: how many it has done."""
