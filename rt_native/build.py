@@ -1,6 +1,7 @@
 """Compile native modules to object files, one per module: a program of its own, run by `rt_native.isolated`.
 
     Python function     --Numba--> LLVM IR --(+ a two-line wrapper `int64 f(int64, ...)`)--> optimised bitcode
+    plain function      --`rt_native.plain`--> LLVM IR                                   --> optimised bitcode
     bitcode of a module --link, emit--> object file
 
 Both steps run in worker processes. Prints one line per step (`done/total name`) for the progress bar of who started it.
@@ -28,13 +29,13 @@ from rt_native.cores import cores
 from rt_native.machine import Target
 
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
-_BRANCHES = ("fieldbus", "plc_bindings", "rt_engine.measure", "rt_engine.run", "rt_engine.tune", "scheduler")
-"""Our packages whose functions branch, and copy a few words: a loop made wider is a third of their code, and never pays."""
+_BRANCHES = ("fieldbus.", "plc_bindings.", "rt_engine.measure.runs_", "rt_engine.run.", "rt_engine.tune.", "scheduler.")
+"""How modules begin whose functions branch, and copy a few words: a loop made wider is a third of their code, and never pays."""
 
 
 def has_loops(module: str) -> bool:
     """Is a module compiled for its loops, as kernels and the steps of users are?"""
-    return not module.startswith(tuple(f"{package}." for package in _BRANCHES))
+    return not module.startswith(_BRANCHES)
 
 
 def leave_out_running() -> None:
@@ -109,13 +110,24 @@ def _internalise(module: Any, export: str) -> None:
             value.linkage, value.name = "internal", f"{export}.{number}"
 
 
-def compiled(export: Any, target: Target) -> bytes:
-    """One exported function as optimised bitcode."""
+def _translated(export: Any) -> Any:
+    """LLVM's module of one export, by our own way where it is plain."""
+    from rt_native.plain import NotPlain, translated
+
+    if not has_loops(export.function.__module__):
+        with suppress(NotPlain):
+            return llvm.parse_assembly(translated(export))
     text, mangled = lowered(export.function, export.arguments)
     module = llvm.parse_assembly(text)
     wrapper = llvm.parse_assembly(_wrapper(export.name, mangled, export.nargs))
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout
     module.link_in(wrapper)
+    return module
+
+
+def compiled(export: Any, target: Target) -> bytes:
+    """One exported function as optimised bitcode."""
+    module = _translated(export)
     _internalise(module, export.name)
     _optimise(module, _machine(target), has_loops(export.function.__module__))
     bitcode: bytes = module.as_bitcode()

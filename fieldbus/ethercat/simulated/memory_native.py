@@ -89,7 +89,7 @@ def find_logical(esc):  # type: ignore[no-untyped-def]
         at = load_i64(esc + _MEMORY) + _FMMU + number * _FMMU_BYTES
         if load_u8(at + 12) & 1 != 0:
             low = min(low, load_u32(at))
-            high = max(high, load_u32(at) + load_u16(at + 4))
+            high = max(high, 0 + load_u32(at) + load_u16(at + 4))  # of unsigned numbers alone it were a float
     store_i64(esc + _LOW, low)
     store_i64(esc + _HIGH, high)
 

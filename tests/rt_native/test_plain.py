@@ -1,0 +1,134 @@
+"""Functions that are translated without Numba's pipeline do what Python says, and are refused where that is not certain."""
+
+import ctypes
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+
+from rt_native import build
+from rt_native.cache import Engine
+from rt_native.lang import EXPORTS, Export, inline
+from rt_native.plain import NotPlain, translated
+from rt_native.target import host
+from tests.rt_native import plain_native
+
+NUMBERS = (-9, -4, -1, 0, 1, 2, 3, 4, 5, 8, 9, 13, 40)
+
+
+def export(function):
+    """Of a function of whole numbers."""
+    from numba.core import types
+
+    count = len(inspect.signature(function).parameters)
+    return Export(f"plain_{function.__name__}", function, count, (types.int64,) * count)
+
+
+def compiled(function):
+    """(callable, what holds its code)."""
+    one, machine = export(function), build._machine(host())
+    module = llvm.parse_assembly(translated(one))
+    build._internalise(module, one.name)
+    build._optimise(module, machine, loops=False)
+    engine = Engine([({one.name: one.nargs}, machine.emit_object(module))])
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * one.nargs)
+    return prototype(engine.get_function_address(one.name)), engine
+
+
+def as_python(function):
+    """The function with what it calls as Python has it."""
+    names = {name: getattr(value, "py_func", value) for name, value in vars(plain_native).items()}
+    return type(function)(function.__code__, names)
+
+
+@pytest.mark.parametrize("function", plain_native.PIECES, ids=lambda f: f.__name__)
+def test_what_python_says(function):
+    """For every pair of a few numbers."""
+    native, _held = compiled(function)
+    python = as_python(function)
+    if function is plain_native.fractions:
+        python = lambda a, b: _with_infinities(function, a, b)  # noqa: E731
+    for a in NUMBERS:
+        for b in NUMBERS:
+            assert native(a, b) == python(a, b), (a, b)
+
+
+def _with_infinities(function, a, b):
+    """Division by zero as IEEE 754 has it: NumPy's float64."""
+    names = {**vars(plain_native), "float": np.float64}
+    with np.errstate(all="ignore"):
+        return int(type(function)(function.__code__, names)(np.float64(a), b))
+
+
+def test_memory():
+    native, _held = compiled(plain_native.memory)
+    assert native(-7, 250) == -7 + 750 - 10
+
+
+def some(a):
+    x = a
+    if a > 3:
+        x = 0.5
+    return int(x)
+
+
+def unset(a):
+    while a < 3:
+        a += later  # noqa: F821
+        later = 2  # noqa: F841
+    return a
+
+
+def listed(a):
+    return [a][0]
+
+
+def otherwise(a):
+    for _ in range(a):
+        pass
+    else:
+        a = 3
+    return a
+
+
+def stepped(a):
+    b = 0
+    for i in range(0, 10, a):
+        b += i
+    return b
+
+
+def unsigned(a):
+    return a if a > 2 else None
+
+
+@pytest.mark.parametrize("function", [some, unset, listed, otherwise, stepped, unsigned], ids=lambda f: f.__name__)
+def test_what_is_not_certain_is_not_plain(function):
+    """Numba compiles it, or says what is wrong with it."""
+    with pytest.raises(NotPlain):
+        translated(export(function))
+
+
+def test_a_mistake_is_numbas_to_explain():
+    """A call of what is no native function."""
+
+    def wrong(a):
+        return len(a)
+
+    with pytest.raises(NotPlain):
+        translated(export(inline(wrong).py_func))
+
+
+@pytest.mark.parametrize("package", ["scheduler", "fieldbus.exchange", "fieldbus.image", "rt_engine.run"])
+def test_what_every_station_starts_with_is_plain(package):
+    """Not one function takes Numba's 50 ms; the first start from a clone is short."""
+    folder = Path(*package.split("."))
+    for file in sorted((Path(__file__).parents[2] / folder).glob("*_native.py")):
+        name = f"{package}.{file.stem}"
+        import_module(name)
+        assert not build.has_loops(name)
+        for one in EXPORTS.get(name, []):
+            assert f"@{one.name}(" in translated(one).replace('"', "")
