@@ -112,7 +112,8 @@ def _internalise(module: Any, export: str) -> None:
 
 def _translated(export: Any) -> Any:
     """LLVM's module of one export, by our own way where it is plain."""
-    from rt_native.plain import NotPlain, translated
+    from rt_native.plain import translated
+    from rt_native.plain_numba import NotPlain
 
     if not has_loops(export.function.__module__):
         with suppress(NotPlain):

@@ -30,12 +30,14 @@ from numba.core.targetconfig import ConfigStack
 from rt_native.plain_expressions import UNKNOWN, Expressions
 from rt_native.plain_numba import SCALARS, NotPlain, Numba, Value, operator_of
 
+_cgutils: Any = cgutils
+
 
 @cache
 def _definitions(path: str) -> dict[int, ast.FunctionDef]:
     """First line, with decorators -> function, of a file."""
     found = [node for node in ast.walk(ast.parse(Path(path).read_bytes())) if isinstance(node, ast.FunctionDef)]
-    return {min(part.lineno for part in (node, *node.decorator_list)): node for node in found}
+    return {min([node.lineno, *(part.lineno for part in node.decorator_list)]): node for node in found}
 
 
 class _Module(Numba):
@@ -112,7 +114,7 @@ class _Function(Expressions):
         self._slots[name] = slot
         kind = self._agreed(slot, value.type)
         if slot not in self._places:
-            self._places[slot] = cgutils.alloca_once(self._builder, self._context.get_value_type(kind)), kind
+            self._places[slot] = _cgutils.alloca_once(self._builder, self._context.get_value_type(kind)), kind
         place, first = self._places[slot]
         if first == kind:  # if not, this reading is not the last
             self._builder.store(self._cast(value, kind), place)
@@ -245,7 +247,7 @@ class _Function(Expressions):
     def visit_For(self, node: ast.For) -> None:
         """`for i in range(...)`, of int64, with a step that is known."""
         first, stop, step = self._range(node)
-        counter = cgutils.alloca_once_value(self._builder, first)
+        counter = _cgutils.alloca_once_value(self._builder, first)
         test, body, following, end = (self._builder.append_basic_block(n) for n in ("for", "body", "next", "end"))
         with self._loop(node, following, end):
             self._go(test)
@@ -279,10 +281,11 @@ def translated(export: Any) -> str:
     Raises:
         NotPlain: something in it is not known here.
     """
-    flags = compiler.Flags()  # type: ignore[no-untyped-call]
+    flags: Any = compiler.Flags()  # type: ignore[no-untyped-call]
     flags.error_model, flags.nrt, flags.no_cpython_wrapper, flags.no_cfunc_wrapper = "numpy", False, True, True
+    configured: Any = ConfigStack
     module = _Module(export.name)
-    with ConfigStack().enter(flags), module.context.push_code_library(module.library):
+    with configured().enter(flags), module.context.push_code_library(module.library):
         try:
             llvm, kind = module.function(export.function, export.arguments)
         except (NumbaError, NotImplementedError) as error:

@@ -13,6 +13,7 @@ from numba.core.errors import NumbaError
 
 from rt_native.plain_numba import EXTREMES, SCALARS, NotPlain, Numba, Value, operator_of
 
+_types: Any = types
 UNKNOWN = object()
 """Instead of a value: it is not known when the function is compiled."""
 
@@ -64,14 +65,14 @@ class Expressions(ast.NodeVisitor):
         return super().visit(node) if known is UNKNOWN else self._value_of(known)
 
     def _value_of(self, known: Any) -> Value:
-        kind = types.unliteral(self._numba.typing.resolve_value_type(known))
+        kind = _types.unliteral(self._numba.typing.resolve_value_type(known))
         return Value(kind, self._context.get_constant_generic(self._builder, kind, known))
 
     def _cast(self, value: Value, kind: Any) -> Any:
         return value.llvm if value.type == kind else self._context.cast(self._builder, value.llvm, value.type, kind)
 
     def _parts(self, value: Value) -> list[Value]:
-        if not isinstance(value.type, types.BaseTuple):
+        if not isinstance(value.type, _types.BaseTuple):
             raise NotPlain(f"{value.type} is taken apart")
         return [Value(kind, self._builder.extract_value(value.llvm, at)) for at, kind in enumerate(value.type.types)]
 
@@ -82,9 +83,9 @@ class Expressions(ast.NodeVisitor):
         """What Numba or an intrinsic makes of values."""
         arguments = literal or tuple(value.type for value in values)
         signature, code = self._numba.resolved(function, arguments)
-        wanted = (types.unliteral(kind) for kind in signature.args)
+        wanted = (_types.unliteral(kind) for kind in signature.args)
         taken = [self._cast(value, kind) for value, kind in zip(values, wanted, strict=True)]
-        return Value(types.unliteral(signature.return_type), code(self._builder, taken))
+        return Value(_types.unliteral(signature.return_type), code(self._builder, taken))
 
     def visit_BinOp(self, node: ast.BinOp) -> Value:
         """`a + b`."""
@@ -117,7 +118,7 @@ class Expressions(ast.NodeVisitor):
         return self._decided(isinstance(node.op, ast.And), node.values)
 
     def _decided(self, by_false: bool, nodes: list[ast.expr]) -> Value:
-        first = self.visit(nodes[0])
+        first: Value = self.visit(nodes[0])
         if len(nodes) == 1:
             return first
         rest, itself = (lambda: self._decided(by_false, nodes[1:])), (lambda: first)
@@ -156,7 +157,7 @@ class Expressions(ast.NodeVisitor):
     def visit_Tuple(self, node: ast.Tuple) -> Value:
         """`a, b`."""
         values = [self.visit(element) for element in node.elts]
-        kind = types.BaseTuple.from_types([value.type for value in values])
+        kind = _types.BaseTuple.from_types([value.type for value in values])
         return Value(kind, self._context.make_tuple(self._builder, kind, [value.llvm for value in values]))
 
     def visit_Call(self, node: ast.Call) -> Value:
@@ -171,7 +172,8 @@ class Expressions(ast.NodeVisitor):
             kind = values[0].type if isinstance(values[0].type, types.Integer) else types.int64
             return Value(kind, self._cast(values[0], kind))
         if function in EXTREMES and len(values) > 1:
-            return reduce(lambda a, b: self._extreme(EXTREMES[function], a, b), values)
+            extreme: Value = reduce(lambda a, b: self._extreme(EXTREMES[function], a, b), values)
+            return extreme
         try:
             return self._call(function, *values)
         except NumbaError:  # it may want constants
@@ -179,7 +181,7 @@ class Expressions(ast.NodeVisitor):
             if not any(isinstance(one, int) for one in known):
                 raise
             literal = tuple(
-                types.literal(k) if isinstance(k, int) else v.type for k, v in zip(known, values, strict=True)
+                _types.literal(k) if isinstance(k, int) else v.type for k, v in zip(known, values, strict=True)
             )
             return self._call(function, *values, literal=literal)
 

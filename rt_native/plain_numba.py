@@ -33,6 +33,7 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_error_model: Any = create_error_model
 EXTREMES = {min: operator.lt, max: operator.gt}
 """Comparison by which another value takes the place of the first: as Python does, also for NaN."""
 SCALARS = {*types.signed_domain, *types.real_domain, types.boolean, types.uint8, types.uint16, types.uint32}
@@ -68,7 +69,7 @@ class _Refusing:
         raise NotPlain(f"something may raise ({name})")
 
 
-class _Context(CPUContext):  # type: ignore[misc]
+class _Context(CPUContext):
     call_conv = _Refusing()
 
 
@@ -79,7 +80,7 @@ class Numba:
         self.typing, target = cpu_target.typing_context, cpu_target.target_context
         self.typing.refresh()
         target.refresh()
-        self.context = target.subtarget(error_model=create_error_model("numpy", target))
+        self.context = target.subtarget(error_model=_error_model("numpy", target))
         self.context.__class__ = _Context
         self.library = self.context.codegen().create_library(name)
         self.llvm = self.library.create_ir_module(name)
@@ -91,7 +92,8 @@ class Numba:
         if key not in self._resolved:
             make = self._intrinsic if isinstance(function, _Intrinsic) else self._builtin
             self._resolved[key] = make(function, arguments)
-        return self._resolved[key]
+        found: tuple[Any, Callable[..., Any]] = self._resolved[key]
+        return found
 
     def _builtin(self, function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Callable[..., Any]]:
         kind = self.typing.resolve_value_type(function)

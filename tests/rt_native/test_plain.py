@@ -12,7 +12,8 @@ import pytest
 from rt_native import build
 from rt_native.cache import Engine
 from rt_native.lang import EXPORTS, Export, inline
-from rt_native.plain import NotPlain, translated
+from rt_native.plain import translated
+from rt_native.plain_numba import NotPlain
 from rt_native.target import host
 from tests.rt_native import plain_native
 
