@@ -182,7 +182,7 @@ def _limits(tail: _Tail) -> tuple[float, float]:
     info = np.iinfo(made.dtype)
     low, high = float(info.min - made.shift), float(info.max - made.shift)
     if np.isfinite(tail.low):
-        low = max(low, float(np.rint(np.float32(tail.low) / made.step)))
+        low = min(max(low, float(np.rint(np.float32(tail.low) / made.step))), high)
     if np.isfinite(tail.high):
         high = min(high, float(np.rint(np.float32(tail.high) / made.step)))
     return low, max(low, high)

@@ -169,6 +169,19 @@ def test_a_sum_has_the_bits_of_its_parts():
     assert (rt_engine.load(model).run({"x": x})[0] == unfused(model, x)).all()
 
 
+@pytest.mark.parametrize(("low", "high"), [(5.5, 9.0), (-9.0, -5.5), (-0.3, 9.0)])
+@pytest.mark.parametrize(("dtype", "zero"), KINDS[:2])
+def test_limits_beyond_the_type_are_the_types(dtype, zero, low, high):
+    """A Clip between an operator and its QuantizeLinear may leave nothing of what the type can hold but its end."""
+    g = Graph(15)
+    x, limits = g.qdq("x", 0.02, dtype(zero)), [g.constant(np.float32(limit)) for limit in (low, high)]
+    w, _ = g.weights((16, 16), 1)
+    parts = g.node("Add", x, g.qdq(g.node("Exp", "x"), 0.03, dtype(zero))), g.node("MatMul", x, w)
+    y = g.node("Concat", *(g.qdq(g.node("Clip", part, *limits), 0.02, dtype(zero)) for part in parts), axis=1)
+    model = onnx.shape_inference.infer_shapes(g.model((5, 16), y, (5, 32)))
+    check(model, g.rng.standard_normal((5, 16)).astype(np.float32), 0.02, ("qadd", "qgemm"))
+
+
 @pytest.mark.parametrize("function", ["Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Clip", "Relu"])
 @pytest.mark.parametrize(("dtype", "zero"), KINDS[:2])
 def test_functions_are_tables(function, dtype, zero):
