@@ -25,17 +25,21 @@ from rt_engine.run.pieces import borders_of, is_apart, part_of, unit_of
 Records = NDArray[Any]
 MOST = 24
 """Records of a strip: each is compared with all before it."""
+_FAR = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """Bytes of the arena that one piece of a record touches: `nbytes` from each of `reads[i][0]` on; what it writes, as ranges."""
+    """Bytes of the arena that the pieces of a record touch. Rows of `writes` and `spans` are: number of the piece, first, end."""
 
-    reads: list[tuple[NDArray[np.int64], int]]
-    writes: list[tuple[int, int]]
+    writes: NDArray[np.int64]
+    spans: NDArray[np.int64]
+    """What is written, and what is read in a row."""
+    looked_up: list[tuple[int, NDArray[np.int64], int]]
+    """What a table leads to: number of the piece, where it reads, in rising order, and how many bytes at each place."""
 
     def is_apart(self, other: "Touched") -> bool:
-        """Does neither write what the other one reads or writes?"""
+        """Does no piece write what another piece of the other record touches, nor the other way round?"""
         return not (_meets(self.writes, other) or _meets(other.writes, self))
 
 
@@ -94,9 +98,10 @@ class Strips:
         ends = borders_of(rows, unit_of(self._fields(first), axis), parts, axis)
         if len(ends) < 3:
             return None
-        axes, touched = [axis], [self._touched(first, axis, ends, rows)]
-        if None in touched:
+        begin = self._touched(first, axis, ends, rows)
+        if begin is None:
             return None
+        axes, touched = [axis], [begin]
         for at in range(first + 1, min(first + most, len(self._records))):
             joined = None if at in self._begins else self._joined(at, ends, rows, touched)
             if joined is None:
@@ -105,7 +110,7 @@ class Strips:
             touched.append(joined[1])
         return Strip(first, axes, ends)
 
-    def _joined(self, at: int, ends: list[int], rows: int, before: list[Any]) -> tuple[Axis, list[Touched]] | None:
+    def _joined(self, at: int, ends: list[int], rows: int, before: list[Touched]) -> tuple[Axis, Touched] | None:
         """The axis along which a record goes with those before it, and what its pieces touch; None, where none does."""
         for axis in self._axes(at):
             size, unit = self._size(at, axis), unit_of(self._fields(at), axis)
@@ -114,7 +119,7 @@ class Strips:
             unit = 1 if axis.tile == TALL <= shortest else unit  # the last tile of a piece may be a smaller one
             if shortest >= axis.least and all(place % unit == 0 for place in places[:-1]):
                 touched = self._touched(at, axis, ends, rows)
-                if touched is not None and all(_is_apart(touched, others) for others in before):
+                if touched is not None and all(touched.is_apart(other) for other in before):
                     return axis, touched
         return None
 
@@ -132,15 +137,23 @@ class Strips:
         least = min((axis.shared for axis in axes), default=0.0)
         return [axis for axis in axes if axis.each is not None and axis.shared <= least]
 
-    def _touched(self, at: int, axis: Axis, ends: list[int], rows: int) -> list[Touched] | None:
-        """What each piece of a record touches; None, where that is not known."""
-        size = self._size(at, axis)
-        found = [self._touched_by(at, axis, a * size // rows, b * size // rows) for a, b in pairwise(ends)]
-        return [one for one in found if one is not None] if None not in found else None
+    def _touched(self, at: int, axis: Axis, ends: list[int], rows: int) -> Touched | None:
+        """What the pieces of a record touch; None, where that is not known."""
+        size, writes, reads, looked_up = self._size(at, axis), list[Any](), list[Any](), list[Any]()
+        for piece, (a, b) in enumerate(pairwise(ends)):
+            found = self._touched_by(at, axis, a * size // rows, b * size // rows)
+            if found is None:
+                return None
+            writes += [(piece, *span) for span in found[0]]
+            reads += [(piece, *span) for span in found[1]]
+            looked_up += [(piece, *places) for places in found[2]]
+        spans = np.array(writes + reads, np.int64).reshape(-1, 3)
+        return Touched(spans[: len(writes)], spans, looked_up)
 
-    def _touched_by(self, at: int, axis: Axis, first: int, end: int) -> Touched | None:
+    def _touched_by(self, at: int, axis: Axis, first: int, end: int) -> tuple[list[Any], list[Any], list[Any]] | None:
+        """What one piece writes, reads in a row, and looks up."""
         fields, values, each = self._fields(at), self._reading(at), axis.each or {}
-        touched = Touched([], [])
+        writes, reads, looked_up = list[Any](), list[Any](), list[Any]()
         for name in (name for name, place in fields.places.items() if place.kind == "operand"):
             begin, move = getattr(values, name), axis.moves.get(name, axis.moves.get(f"{name}_first", 0))
             if begin % 2:  # a constant, or nothing
@@ -151,17 +164,14 @@ class Strips:
                 starts = self._looked_up(values, first, end)
                 if starts is None:
                     return None
-                touched.reads.append((begin + starts, each["x"]))
+                looked_up.append((begin + starts, each["x"]))
                 continue
             if move <= 0:
                 return None
             span = begin + first * move, begin + (end - 1) * move + each.get(name, move)
-            if name in fields.written:
-                touched.writes.append(span)
-            else:
-                touched.reads.append((np.array(span[:1]), span[1] - span[0]))
-        touched.writes.extend(_zeroed(fields.name, values, FAMILIES[self._names[at]].item))
-        return touched
+            (writes if name in fields.written else reads).append(span)
+        writes.extend(_zeroed(fields.name, values, FAMILIES[self._names[at]].item))
+        return writes, reads, looked_up
 
     def _looked_up(self, values: Reading, first: int, end: int) -> NDArray[np.int64] | None:
         """Where in an image a table leads for some of its pixels; None, where it is no constant."""
@@ -193,16 +203,15 @@ def _zeroed(family: str, values: Reading, item: int) -> list[tuple[int, int]]:
     return [(end - values.zeros * item, end)]
 
 
-def _is_apart(pieces: list[Touched], others: list[Touched]) -> bool:
-    """Does no piece of a record write what another piece of an earlier one touches, or the other way round?"""
-    return all(a.is_apart(b) for i, a in enumerate(pieces) for j, b in enumerate(others) if i != j)
-
-
-def _meets(writes: list[tuple[int, int]], other: Touched) -> bool:
-    """Does one of these ranges lie over something that the other one touches?"""
-    for first, end in writes:
-        if any(first < stop and start < end for start, stop in other.writes):
-            return True
-        if any(bool(((starts < end) & (starts + nbytes > first)).any()) for starts, nbytes in other.reads):
+def _meets(writes: NDArray[np.int64], other: Touched) -> bool:
+    """Does a piece write what another piece of the other record touches?"""
+    piece, first, end = writes.T[:, :, None]
+    whose, start, stop = other.spans.T
+    if bool(((piece != whose) & (first < stop) & (start < end)).any()):
+        return True
+    for number, starts, nbytes in other.looked_up:
+        by_others = writes[writes[:, 0] != number]
+        nearest = np.append(starts, _FAR)[np.searchsorted(starts, by_others[:, 1] - nbytes, "right")]
+        if bool((nearest < by_others[:, 2]).any()):
             return True
     return False
