@@ -26,6 +26,8 @@ Records = NDArray[Any]
 MOST = 24
 """Records of a strip: each is compared with all before it."""
 _FAR = np.iinfo(np.int64).max
+_ELEMENT, _MOST_BYTES = 4, np.iinfo(np.int32).max
+"""What offsets in a table are multiples of, and beyond what none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,15 @@ class Strips:
         table, taps = values.table, values.taps
         if table % 2 == 0:
             return None
-        found = np.unique(self._program.weights.view(np.int32, table - 1 + 4 * taps * first, taps * (end - first)))
-        return found[found >= 0].astype(np.int64)
+        found = self._program.weights.view(np.int32, table - 1 + 4 * taps * first, taps * (end - first))
+        found = found[found >= 0] // _ELEMENT
+        low = found.min(initial=_MOST_BYTES)
+        is_read = np.zeros(
+            max(int(found.max(initial=0)) - int(low) + 1, 0), bool
+        )  # sorting them takes ten times as long
+        is_read[found - low] = True
+        places: NDArray[np.int64] = (np.flatnonzero(is_read) + low) * _ELEMENT
+        return places
 
     def _part(self, at: int, axis: Axis, ends: tuple[int, int], rows: int) -> Any:
         first, end = (place * self._size(at, axis) // rows for place in ends)
