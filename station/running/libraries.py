@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def libraries() -> list[Library]:
-    """Those that the modules of a running station declare, in the order in which it imports them."""
+    """Those that the modules of a running station declare, in the order in which it imports them; whatever else is imported."""
     import scheduler.replay  # noqa: F401  # its gate may run a new version over a recording
     import station.running.station  # noqa: F401
     from station.links import link_tables
@@ -24,7 +24,7 @@ def libraries() -> list[Library]:
     for table in link_tables():
         for name in table.libraries:
             import_module(name)
-    return _declared()
+    return [library for library in _declared() if library not in _declared(_MORE)]
 
 
 @contextmanager
@@ -72,8 +72,10 @@ _STEPS = ("station.demo.axis.setpoint",)
 _ROOT = Path(__file__).parents[2]
 
 
-def _declared() -> list[Library]:
+def _declared(names: Iterable[str] | None = None) -> list[Library]:
+    """By modules of these names, or by all, as far as they are imported."""
     from rt_native.library import Library
 
-    values = [value for module in list(sys.modules.values()) for value in vars(module).values()]
+    modules = [sys.modules[name] for name in (list(sys.modules) if names is None else names) if name in sys.modules]
+    values = [value for module in modules for value in vars(module).values()]
     return list(dict.fromkeys(value for value in values if isinstance(value, Library)))

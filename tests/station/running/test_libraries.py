@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import station.demo.demo  # noqa: F401  # brings the simulated bus of the other demo
 from rt_native import background
 from station.running import libraries
 
@@ -18,3 +19,11 @@ def test_the_rest_is_off_the_tasks_cores_whoever_starts_it(monkeypatch):
     with libraries.compiling(SimpleNamespace(tasks=tasks)):
         background.start("kernels", ("rt_native.histogram_native",))
     assert [command[-3:] for command in begun] == [["kernels", "2,3", "rt_native.histogram_native"]]
+
+
+def test_a_station_waits_for_nothing_that_only_a_command_uses():
+    running = {library.name for library in libraries.libraries()}
+    more = {library.name for library in libraries.every()} - running
+    assert {"scheduler", "fieldbus.exchange", "kernels"} <= running
+    assert {"fieldbus.ethercat.simulated", "fieldbus.ethercat.simulated.slaves", "measuring", "tuning"} <= more
+    assert {library.name for library in libraries.libraries()} == running
