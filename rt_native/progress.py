@@ -21,7 +21,7 @@ def terminal_progress(where: str) -> Progress:
 
 
 def bar(console: Any, where: str) -> Progress:
-    """A bar for each library."""
+    """A bar for each library; those that are done stay until all are."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -38,6 +38,8 @@ def bar(console: Any, where: str) -> Progress:
             tasks.pop(name)
         if not tasks:
             bar.stop()
+            for id_ in bar.task_ids:  # what is compiled later is a list of its own
+                bar.remove_task(id_)
 
     return show
 

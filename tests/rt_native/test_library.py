@@ -1,5 +1,6 @@
 """Native libraries: built once, loaded without Numba, rebuilt when a source changes."""
 
+import io
 import subprocess
 import sys
 import threading
@@ -7,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError
 from rt_native.library import Library, reachable_sources, users_sources
-from rt_native.progress import lines
+from rt_native.progress import bar, lines
 from tests import ROOT
 
 SOURCE = """
@@ -231,6 +233,17 @@ def test_without_a_terminal_lines_tell_how_far_it_is():
     for done in range(3):
         show("kernels", done, 2)
     assert len(said) == 2, "and few when it does not"
+
+
+def test_bars_that_are_done_do_not_come_again():
+    """What is compiled an hour later is told by itself."""
+    out = io.StringIO()
+    show = bar(Console(file=out, force_terminal=True, width=100), "this machine")
+    for name in ("kernels", "replay"):
+        out.truncate(0)
+        for done in range(2):
+            show(name, done, 1)
+    assert "replay" in out.getvalue() and "kernels" not in out.getvalue()
 
 
 @pytest.mark.parametrize(
