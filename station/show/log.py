@@ -57,7 +57,8 @@ class Log:
 
     def _print(self, line: str) -> None:
         with suppress(OSError, ValueError):  # nobody can be told that nobody is told
-            print(visible(line), file=sys.stderr, flush=True)
+            sys.stderr.write(f"{visible(line)}\n")  # in one piece: others write too
+            sys.stderr.flush()
 
 
 class _Records(logging.Handler):

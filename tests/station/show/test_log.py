@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,3 +76,11 @@ def test_what_libraries_log_is_a_line_and_what_is_an_event_already_is_not(capsys
     ]
     assert not [h for h in logging.getLogger().handlers if type(h).__module__ == "station.show.log"]
     assert sys.stderr
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch):
+    """Standard output goes to the same terminal by a thread of its own: what is written between the pieces splits the line."""
+    pieces: list[str] = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=pieces.append, flush=lambda: None))
+    Log("cell").tell(EVENT)
+    assert len(pieces) == 1 and pieces[0].endswith("\n")
