@@ -126,10 +126,11 @@ def _fix_values(compilation: Compilation) -> None:
 
 
 def _fixed(value: ir.Value | None, name: str, given: Plain) -> NDArray[Any]:
-    """What is given, as an array; one number fills the shape that the file declares."""
+    """What is given, as an array; one number or name fills the shape that the file declares, with 1 for a first size that is open."""
     array = array_of(name, given)
     declared = () if value is None or value.shape is None else tuple(value.shape)
-    sizes = [size for size in declared if isinstance(size, int) and size >= 0]
+    assumed = (1 if not (i or isinstance(size, int)) else size for i, size in enumerate(declared))
+    sizes = [size for size in assumed if isinstance(size, int) and size >= 0]
     if not array.ndim and prod(sizes) > _MOST_FIXED:
         raise ShapeBindingError(
             f"input '{name}' {list(declared)} has more than {_MOST_FIXED:,} elements: too many for a value"

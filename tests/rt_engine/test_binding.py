@@ -58,6 +58,12 @@ def test_one_number_fills_the_shape_that_the_file_declares():
     np.testing.assert_array_equal(model.run({"x": X})[0], X * 3)
 
 
+def test_one_number_fills_an_open_batch_of_one():
+    """As exporters declare columns, [None, 1]: a command's option can say no list of lists."""
+    model = rt_engine.load(resampled(), values={"rate": 5, "b": 1.5})
+    np.testing.assert_array_equal(model.run({"x": X[:1]})[0], X[:1] * 3 + np.float32(1.5))
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
