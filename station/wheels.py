@@ -44,6 +44,8 @@ SHIPPED = {entry.name: entry for entry in (*LEVELS.values(), level_of(EXACT)) if
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 _DETAILS = ("pyproject.toml", "README.md", "LICENSE")
 _MODE = 0o100644 << 16
+_WORDS = 300
+"""So much of what setuptools says at its end is passed on."""
 
 
 def python_alone(root: Path = ROOT) -> tuple[str, dict[str, bytes]]:
@@ -65,7 +67,10 @@ def python_alone(root: Path = ROOT) -> tuple[str, dict[str, bytes]]:
         command = [sys.executable, "-I", "-c", _BUILD, text]
         done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"setuptools made no wheel:\n{done.stderr.strip()}")
+            last = done.stderr.strip()[-_WORDS:]
+            raise RuntimeError(
+                f"setuptools made no wheel; `make develop` installs one that does (77 or newer):\n{last}"
+            )
         path = Path(text) / done.stdout.splitlines()[-1]
         return "-".join(path.name.split("-")[:2]), contents(path.read_bytes())
 

@@ -211,7 +211,7 @@ def _compress_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[i
 
 @operator("Compress", since=9, any_type=True, infer=_compress_types)
 def compress(node: Node, build: Builder) -> None:
-    """The slices of an axis (or elements) where a constant condition is true."""
+    """The slices of an axis (or elements) where a constant condition is true; a computed one: `Compressed`."""
     x, y, kept = node.x, node.y, np.flatnonzero(node.constant(1, "condition")).astype(np.int64)
     axis = node.attr("axis")
     shape = x.shape if axis is not None else (x.size,)
@@ -229,7 +229,7 @@ def _non_zero(node: ir.Node, inputs: list[Any]) -> Any:
 
 @operator("NonZero", since=9, any_type=True, infer=lambda n, x: [(_INT64, _non_zero(n, x).shape)])
 def non_zero(node: Node, build: Builder) -> None:
-    """Indices of what is not zero in a constant."""
+    """Indices of what is not zero in a constant; in what is computed: `FoundNonZero`."""
     _emit(build, node.y, _non_zero(node.ir, [node.x]))
 
 
@@ -253,7 +253,7 @@ def _unique_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int
 
 @operator("Unique", since=11, any_type=True, infer=_unique_types)
 def unique(node: Node, build: Builder) -> None:
-    """The different values of a constant."""
+    """The different values of a constant; of what is computed: `UniqueRows`."""
     for y, value in zip(node.outputs, _unique(node.ir, [node.x]), strict=False):
         if y is not None:
             _emit(build, y, value)

@@ -29,7 +29,7 @@ Types = list[tuple[Any, tuple[int, ...]]]
 
 
 _DEPENDS = "how many it finds depends on data"
-_HELP = "load it with bounds={'name of the node or its output': the most that there can be}"
+_HELP = "load it with bounds={'name of the node or its output': the most that there can be}, --bound NAME=N"
 
 
 @operator("NonMaxSuppression", since=10)

@@ -38,7 +38,8 @@ def bounded(compilation: Compilation, node: ir.Node, carried: int, most: int) ->
     trips = _bound(compilation, node, most) if fixed is None else int(fixed.reshape(-1)[0])
     if number_of(node, "iterations"):
         raise Refusal(
-            "its condition is known for some iterations, and no more", "bound it: bounds={name of the node: N}"
+            "its condition is known for some iterations, and no more",
+            "bound it: bounds={name of the node: N}, --bound NAME=N",
         )
     if trips > most:
         raise Refusal(f"{trips:,} iterations; the most is {most:,}", "give a smaller bound")

@@ -176,7 +176,7 @@ def _trap(compilation: Compilation, node: ir.Node, name: str, why: str) -> None:
     node.attributes["trap"] = ir.AttrString("trap", name)
     compilation.assumed.append(
         f"the {name} of If '{node.name or node.outputs[0].name}' {why}: a run that takes it "
-        f"ends with status {int(Status.IMPOSSIBLE_BRANCH)}; where an input decides that never changes, fix it with values"
+        f"ends with status {int(Status.IMPOSSIBLE_BRANCH)}; where an input decides that never changes, fix it with values, --value"
     )
 
 

@@ -13,7 +13,7 @@ from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.lengths import Along, Length, Lengths, Size
 
-BOUND_HELP = "load it with bounds={{'{}': the most that there can be}}"
+BOUND_HELP = "load it with bounds={{'{0}': the most that there can be}}, --bound {0}=N"
 
 
 @dataclass(slots=True)

@@ -173,7 +173,8 @@ def finish(compilation: Compilation, infer: Callable[[ir.Node], None]) -> None:
     if unused:
         raise ShapeBindingError(
             f"{compilation.source} has no length that needs the bound {', '.join(map(repr, unused))}; "
-            f"those that it has are called {', '.join(map(repr, sorted(lengths.used))) or 'by no name: there are none'}"
+            "those that it has are called, by node or output, "
+            f"{', '.join(map(repr, sorted(lengths.used))) or 'by no name: there are none'}"
         )
 
 

@@ -169,7 +169,7 @@ def _length(compilation: Compilation, name: str) -> int:
     if not 0 < length <= MOST_ELEMENTS:
         raise ShapeBindingError(
             f"input '{name}' of {compilation.source} is a sequence of tensors, and nothing says of how many (1 to {MOST_ELEMENTS:,}): "
-            f"bind the shape of each, as {name}_0, {name}_1, ..., or their number with bounds={{{name!r}: N}}"
+            f"bind the shape of each, as {name}_0, {name}_1, ..., or their number with bounds={{{name!r}: N}}, --bound {name}=N"
         )
     return length
 
