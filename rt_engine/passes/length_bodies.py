@@ -16,6 +16,7 @@ from rt_engine.ops.control import bodies
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.closing import note
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.length_sizes import counts
 from rt_engine.passes.lengths import Along, Length, Lengths, Size
 
 _INT64 = ir.TensorType(ir.DataType.INT64)
@@ -35,7 +36,9 @@ def open_lengths(compilation: Compilation, node: ir.Node) -> None:
             if (along := lengths.along.get(outer)) is not None:
                 lengths.along[inner] = Along(along.axis, _inside(node, body, along.length))
             if (known := lengths.known.get(outer)) is not None:
-                lengths.known[inner] = [_inside(node, body, n) if isinstance(n, Length) else n for n in known]
+                lengths.known[inner] = [
+                    n if not isinstance(n, Length) else _inside(node, body, n) if counts(n) else None for n in known
+                ]  # a count that is captured is never negative
             if (empty := lengths.empty.get(outer)) is not None:
                 lengths.empty[inner] = (_inside(node, body, empty[0]), empty[1])
 

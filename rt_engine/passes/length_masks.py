@@ -10,7 +10,7 @@ from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import constant
 from rt_engine.passes.following import Step, filled
 from rt_engine.passes.length_rules import Found, no_rule, scalar_length
-from rt_engine.passes.length_sizes import made
+from rt_engine.passes.length_sizes import checked, counts, made
 from rt_engine.passes.lengths import Along, Length
 
 
@@ -98,8 +98,11 @@ def compress(step: Step) -> Found:
     size = min(step.shape(1)[0], step.shape(0)[axis] if axis is not None else prod(step.shape(0)))
     bound = step.bound(size, "how many it keeps")
     attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
-    if data is not None and (step.along(1) is None or axis is None):
+    if data is not None and axis is None:
         no_rule(step)
+    kept = step.along(1)
+    if data is not None and not (kept and kept.length.same(data.length)):  # what is behind the data is not chosen
+        step.take(1, step.cleared(step.given(1), Along(0, data.length)))
     out, count = step.emit("Compressed", [step.given(0), step.given(1)], 2, bound=bound, **attributes)
     step.lengths.along[out] = Along(axis or 0, Length(count, bound))
     step.become([out])
@@ -167,6 +170,8 @@ def top_k(step: Step) -> Found:
     k = scalar_length(step, 1, n, "k") if step.value(1) is not None else int(step.attr("k"))
     if isinstance(k, Length) and k.bound > n:
         k = Length(step.scalar(k), n, 1)
+    if isinstance(k, Length):
+        k = checked(step, k)
     least = k if isinstance(k, int) else 0
     if on_axis:
         largest = bool(step.attr("largest", 1))
@@ -312,7 +317,7 @@ def _computed(step: Step, i: int) -> tuple[list[int], Along | None]:
 
 def _there(step: Step, value: ir.Value, along: Along | None) -> Found:
     if along is not None:
-        value = step.cleared(value, along)
+        value = step.cleared(value, Along(along.axis, checked(step, along.length)))
     step.become([value])
     return None
 
@@ -333,7 +338,7 @@ def range_(step: Step) -> Found:
         no_rule(step)
     limit = scalar_length(step, 1, None, "how long it is")
     assert isinstance(limit, Length)
-    if start[0] or by[0] != 1:
+    if start[0] or by[0] != 1 or not counts(limit):
         if by[0] != 1:
             no_rule(step)
         limit = made(step, limit, -start[0], 0)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import constant
 from rt_engine.passes.following import Step
-from rt_engine.passes.length_sizes import made
+from rt_engine.passes.length_sizes import checked, made
 from rt_engine.passes.length_windows import window
 from rt_engine.passes.lengths import Along, Length, Size
 
@@ -258,7 +258,9 @@ def slice_(step: Step) -> Found:
 
 
 def _ends(step: Step, i: int, known: Any) -> list[Any]:
-    return [None] * step.shape(i)[0] if known is None else list(known)
+    if known is None:
+        return [None] * step.shape(i)[0]
+    return [checked(step, n) if isinstance(n, Length) else n for n in known]
 
 
 _PARTS = (("starts", 1), ("ends", 2), ("axes", 3), ("steps", 4))

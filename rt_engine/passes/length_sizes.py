@@ -13,6 +13,7 @@ from rt_engine.passes.lengths import Length, Size
 
 _MOST = 64
 """A tensor with more elements is no shape."""
+_LOWEST = -(1 << 62)
 
 
 def shape(step: Step) -> None:
@@ -128,10 +129,21 @@ def _pairs(combine: Callable[[Step, Size, Size], Size]) -> Callable[[Step], list
     return rule
 
 
-def made(step: Step, length: Length, shift: int = 0, low: int = -(1 << 62), high: int = 1 << 62) -> Length:
+def made(step: Step, length: Length, shift: int = 0, low: int = _LOWEST, high: int = 1 << 62) -> Length:
     """length + shift, within limits."""
     bound = max(min(length.bound + shift, high), low)
     return Length(step.scalar(length, shift=shift, low=low, high=high), bound)
+
+
+def checked(step: Step, length: Length) -> Length:
+    """The length; a run in which it is negative (4 less than 3) ends with INDEX_OUT_OF_RANGE."""
+    return length if counts(length) else Length(step.scalar(length, low=0, strict=2), max(length.bound, 0))
+
+
+def counts(length: Length) -> bool:
+    """Is it never negative?"""
+    maker = length.count.producer()
+    return length.factor > 0 and (maker is None or maker.op_type != "Length" or maker.attributes.get_int("low", 0) >= 0)
 
 
 def _add(step: Step, a: Size, b: Size) -> Size:
@@ -142,7 +154,7 @@ def _add(step: Step, a: Size, b: Size) -> Size:
 
 
 def _sub(step: Step, a: Size, b: Size) -> Size:
-    if isinstance(a, int) and isinstance(b, Length) and b.bound <= a:  # as many as are missing
+    if isinstance(a, int) and isinstance(b, Length) and b.bound <= a and counts(b):  # as many as are missing
         return Length(step.emit("Length", [b.count], factor=-b.factor, shift=a, low=0, high=a)[0], a)
     return _add(step, a, -b) if isinstance(b, int) else None
 
@@ -175,10 +187,11 @@ def _limit(smallest: bool) -> Callable[[Step, Size, Size], Size]:
         if isinstance(b, int):
             if smallest:
                 return made(step, a, high=b) if b < a.bound else a
-            return made(step, a, low=b) if b > 0 else a
+            return made(step, a, low=b) if b > 0 or not counts(a) else a
         if not smallest or b is None:
             return None
-        count = step.emit("Length", [step.scalar(a), step.scalar(b)])[0]
+        low = 0 if counts(a) and counts(b) else _LOWEST
+        count = step.emit("Length", [step.scalar(a), step.scalar(b)], low=low)[0]
         return Length(count, min(a.bound, b.bound))
 
     return combine
@@ -198,7 +211,7 @@ def _equal(step: Step) -> list[Size] | None:
 def _ask(step: Step, compare: Callable[[int, int], bool], a: Size, b: Size) -> list[Size] | None:
     """A length beside a number: known where it is the same for all that are possible; or whether it is 0 is what it asks."""
     x, y = (a, b) if isinstance(a, Length) else (b, a)
-    if not isinstance(x, Length) or not isinstance(y, int) or not _counts(x):
+    if not isinstance(x, Length) or not isinstance(y, int) or not counts(x):
         return None
 
     def holds(n: int) -> bool:
@@ -209,12 +222,6 @@ def _ask(step: Step, compare: Callable[[int, int], bool], a: Size, b: Size) -> l
     if holds(0) != holds(1) and (compare is not operator.eq or y == 0):
         step.lengths.empty[step.node.outputs[0]] = (x, holds(0))
     return None
-
-
-def _counts(length: Length) -> bool:
-    """Is it never negative?"""
-    maker = length.count.producer()
-    return length.factor > 0 and (maker is None or maker.op_type != "Length" or maker.attributes.get_int("low", 0) >= 0)
 
 
 def _order(step: Step) -> list[Size] | None:
@@ -239,8 +246,9 @@ def _is_equal(a: Size, b: Size) -> Size:
         return int(a == b)
     if isinstance(a, Length) and isinstance(b, Length):
         return 1 if a.same(b) else None
-    number = a if isinstance(a, int) else b
-    return 0 if isinstance(number, int) and number < 0 and None not in (a, b) else None
+    number, length = (a, b) if isinstance(a, int) else (b, a)
+    never = isinstance(number, int) and number < 0 and isinstance(length, Length) and counts(length)
+    return 0 if never else None
 
 
 def _where(step: Step) -> list[Size] | None:

@@ -13,6 +13,8 @@ from rt_engine.passes.following import Step
 
 _MOST = 64
 """A tensor with more elements says no places."""
+_MOST_SEEN = 64
+"""Tensors that are looked into: exporters use a few, and a file can have any number, each read twice by the next."""
 _VIEWS = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 
@@ -25,12 +27,17 @@ class _Place:
     shift: int
 
 
+_Seen = dict[ir.Value, list[_Place] | None]
+"""What was found already."""
+
+
 def window(step: Step) -> bool:
     """Put Gathers in the place of a Slice of opset 10 whose windows have known lengths; False where it is none.
 
     A window that begins before its tensor, or ends behind it, ends the run with INDEX_OUT_OF_RANGE.
     """
-    starts, ends = _places(step.given(1)), _places(step.given(2))
+    seen: _Seen = {}
+    starts, ends = _places(step.given(1), seen), _places(step.given(2), seen)
     n = len(starts or [])
     axes, steps = (
         step.sizes(i) if step.value(i) is not None else default for i, default in ((3, [*range(n)]), (4, [1] * n))
@@ -71,10 +78,17 @@ def _index(step: Step, start: _Place, length: int) -> ir.Value:
     return step.emit("Add", [first, step.constant(np.arange(length, dtype=np.int64))], domain="")[0]
 
 
-def _places(value: ir.Value | None) -> list[_Place] | None:
+def _places(value: ir.Value | None, seen: _Seen) -> list[_Place] | None:
     """The elements of a vector, in order; None for what is too long, or no vector of whole numbers."""
     if value is None:
         return None
+    if value not in seen:
+        seen[value] = None  # counted before what it is made of
+        seen[value] = _found(value, seen)
+    return seen[value]
+
+
+def _found(value: ir.Value, seen: _Seen) -> list[_Place] | None:
     array = constant(value)
     if array is not None:
         return (
@@ -85,18 +99,20 @@ def _places(value: ir.Value | None) -> list[_Place] | None:
     shape, maker = value.shape, value.producer()
     if shape is None or shape.rank() > 1 or value.dtype not in (ir.DataType.INT64, ir.DataType.INT32):
         return None
-    found = None if maker is None or maker.domain else _made(maker)
     count = int(shape[0]) if shape.rank() else 1  # type: ignore[arg-type]  # static by now
-    return found or ([_Place(value, i, 0) for i in range(count)] if count <= _MOST else None)
+    if count > _MOST:
+        return None
+    found = None if maker is None or maker.domain or len(seen) > _MOST_SEEN else _made(maker, seen)
+    return found or [_Place(value, i, 0) for i in range(count)]
 
 
-def _made(maker: ir.Node) -> list[_Place] | None:
+def _made(maker: ir.Node, seen: _Seen) -> list[_Place] | None:
     """What a node makes, from the places that it reads."""
     if maker.op_type in _VIEWS:
-        return _places(maker.inputs[0])
+        return _places(maker.inputs[0], seen)
     if maker.op_type not in ("Concat", "Add", "Sub"):
         return None
-    parts = [_places(v) for v in maker.inputs]
+    parts = [_places(v, seen) for v in maker.inputs]
     if any(part is None for part in parts):
         return None
     if maker.op_type == "Concat":

@@ -6,7 +6,7 @@ import pytest
 from onnx import numpy_helper, parser
 
 import rt_engine
-from rt_engine.errors import RunError
+from rt_engine.errors import RunError, UnsupportedModelError
 from rt_engine.status import Status
 
 X = np.arange(60, dtype=np.float32).reshape(5, 12)
@@ -48,3 +48,76 @@ def test_a_window_that_is_not_in_its_tensor_ends_the_run(place):
     with pytest.raises(RunError) as error:
         loaded.run({"x": X, "i": np.int64(place)})
     assert error.value.status == Status.INDEX_OUT_OF_RANGE
+
+
+CHAINS = {
+    "each reads the one before twice": (40, "a{n} = Add(a{m}, a{m})"),
+    "deep": (1000, "a{n} = Add(a{m}, one)"),
+    "long": (14, "a{n} = Concat<axis=0>(a{m}, a{m})"),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_place_that_is_made_in_many_steps_takes_no_time(chain):
+    """A file of a few bytes does not hang what loads it."""
+    steps, each = CHAINS[chain]
+    made = "  ".join(each.format(n=n + 1, m=n) for n in range(steps))
+    with pytest.raises(UnsupportedModelError, match="Slice"):
+        rt_engine.load(model(f"a0 = Unsqueeze(i, zero)  {made}  y = Slice(x, zero, a{steps}, zero, zero)"))
+
+
+def chosen(nodes):
+    """V are the elements of x above t, s its shape."""
+    text = f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, float[1] t) => (float[h] y) {{
+        above = Greater(x, t)  f = NonZero(above)  p = Transpose(f)  v = GatherND(x, p)  s = Shape(v)  {nodes} }}"""
+    proto = parser.parse_model(text)
+    numbers = {
+        "zero": [0], "three": [3], "four": [4], "five": [5], "first": 1, "seven": np.ones(1, np.float32),
+        "flags": np.array([True, True, False, True]),
+    }  # fmt: skip
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in numbers.items())
+    return proto
+
+
+LESS = {
+    "its end": "k = Sub(s, three)  y = Slice(x, zero, k)",
+    "its beginning": "k = Sub(s, three)  y = Slice(x, k, five)",
+    "of what has a length": "k = Sub(s, three)  y = Slice(v, k, s)",
+    "a size": "k = Sub(s, three)  y = Expand(seven, k)",
+    "within a body": "n = Squeeze(s)  k = Sub(s, three)  c = Greater(n, first)  y = If(c) "
+    "<then_branch = a () => (float[p] r) { r = Slice(x, zero, k) }, else_branch = b () => (float[q] u) { u = Neg(v) }>",
+}
+
+
+@pytest.mark.parametrize("what", LESS)
+def test_a_length_less_a_number_that_is_below_0_ends_the_run(what):
+    """ONNX counts it from the end of the axis, so that the first elements of 2 - 3 are all but one."""
+    loaded = rt_engine.load(chosen(LESS[what]))
+    session = onnxruntime.InferenceSession(chosen(LESS[what]).SerializeToString())
+    for count in (5, 4, 3, 2):
+        feeds = {"x": X[0, :5], "t": np.float32([4.5 - count])}
+        if count < 3:
+            with pytest.raises(RunError) as error:
+                loaded.run(feeds)
+            assert error.value.status == Status.INDEX_OUT_OF_RANGE
+        else:
+            y, n = loaded.run(feeds)
+            assert np.array_equal(y[: int(n)], session.run(None, feeds)[0])
+
+
+KEPT = {
+    "not below 0": "k = Sub(s, three)  m = Max(k, zero)  y = Slice(x, m, five)",
+    "the smaller one": "k = Sub(s, three)  m = Min(k, s)  y = Cast<to=1>(m)",
+    "chosen by more than there are": "c = Slice(flags, zero, four)  w = Compress<axis=0>(c, c)  y = Compress<axis=0>(v, w)",
+    "chosen by a constant": "y = Compress<axis=0>(v, flags)",
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_what_is_made_of_two_lengths_is_what_onnx_runtime_gives(what):
+    loaded = rt_engine.load(chosen(KEPT[what]))
+    session = onnxruntime.InferenceSession(chosen(KEPT[what]).SerializeToString())
+    for count in (5, 4, 2, 1, 0):
+        feeds = {"x": X[0, :5], "t": np.float32([4.5 - count])}
+        y, n = (*loaded.run(feeds), 1)[:2]
+        assert np.array_equal(y[: int(n)], session.run(None, feeds)[0]), count
