@@ -141,13 +141,16 @@ def transformed(w: NDArray[Any], scheme: Scheme) -> NDArray[Any]:
     """Weights [taps..., C, M] -> [positions, C, M], in float64, rounded once."""
     if w.shape[:-2] == (3, 3):
         square = _SQUARE if scheme == SQUARES[0] else _FOUR
-        u: NDArray[Any] = np.einsum("ai,bj,ijcm->abcm", square, square, w.astype(np.float64))
-        return u.reshape(scheme.positions, *w.shape[2:]).astype(w.dtype)
-    line = w.reshape(-1, *w.shape[-2:]).astype(np.float64)
-    rows = [[factor * point**i for i in range(len(line))] for point, factor in _POINTS]
-    rows.append([0.0] * (len(line) - 1) + [1.0])
-    u = np.einsum("ai,icm->acm", np.array(rows), line)
-    return u.astype(w.dtype)
+        factors = np.einsum("ai,bj->abij", square, square).reshape(scheme.positions, 9)
+    else:
+        taps = prod(w.shape[:-2])
+        line = [[factor * point**i for i in range(taps)] for point, factor in _POINTS]
+        factors = np.array([*line, [0.0] * (taps - 1) + [1.0]])
+    planes = w.reshape(-1, *w.shape[-2:]).astype(np.float64)
+    u = np.empty((scheme.positions, *planes.shape[1:]), w.dtype)
+    for row, position in zip(factors, u, strict=True):  # tap by tap: a product of matrices adds in an order of its own
+        position[...] = sum(factor * plane for factor, plane in zip(row, planes, strict=True) if factor)
+    return u
 
 
 def winograd(
