@@ -1,6 +1,6 @@
 """Compiled programs that every later version must run to the same bits, or refuse by the name of a kernel that is gone.
 
-    python -m tests.rt_engine.program.golden_programs        adds programs for kernels that none of the stored ones calls
+    python -m tests.rt_engine.program.golden_programs        adds programs for kernels that no stored one calls, and new `_forms`
 
 A kernel that no candidate calls needs a model in `_small()`; the command says so, and fails.
 
@@ -104,6 +104,38 @@ def _small() -> Iterator[onnx.ModelProto]:
     yield _node("MatMul", {"x": (half, [3, 128])}, half, {"w": pruned})
 
 
+def _forms() -> Iterator[onnx.ModelProto]:
+    """Models whose records have fields that no stored program of their kernels had: each is stored, by its name."""
+    yield _bytes_in_lines()
+
+
+def _bytes_in_lines() -> onnx.ModelProto:
+    """Depthwise convolutions of bytes in lines, with strides 1 and 2, and a sum whose quotient is a product."""
+    rng, values, nodes = np.random.default_rng(1), {"s": np.float32(0.02), "z": np.uint8(120)}, []
+
+    def node(operator: str, name: str, *inputs: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def depthwise(x: str, name: str, stride: int) -> str:
+        values[f"{name}.w"] = rng.integers(-127, 128, (8, 1, 3, 3)).astype(np.int8)
+        values[f"{name}.s"], values[f"{name}.z"] = np.float32(0.01), np.int8(0)
+        w = f"{name}.w", f"{name}.s", f"{name}.z"
+        return node(
+            "QLinearConv", name, x, "s", "z", *w, "s", "z", group=8, pads=[1, 1, 1, 1], strides=[stride, stride]
+        )
+
+    x = node("QuantizeLinear", "q", "x", "s", "z")
+    parts = [node("DequantizeLinear", f"{a}.real", depthwise(x, a, 1), "s", "z") for a in "ab"]
+    values["t"] = np.float32(0.0317)
+    total = node("QuantizeLinear", "c", node("Add", "sum", *parts), "t", "z")
+    depthwise(total, "y", 2)
+    ends = [helper.make_tensor_value_info("x", 1, [1, 8, 16, 32]), helper.make_tensor_value_info("y", 2, [1, 8, 8, 16])]
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "BytesInLines", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def _lengths() -> onnx.ModelProto:
     """What a detector does behind the boxes that it finds."""
     nodes = [
@@ -162,9 +194,9 @@ Candidate = tuple[str, Program, dict[str, np.ndarray]]
 """Name, program, inputs."""
 
 
-def _small_candidates() -> Iterator[Candidate]:
-    """The models of one node."""
-    for proto in _small():
+def _candidates(models: Iterable[onnx.ModelProto]) -> Iterator[Candidate]:
+    """Small models, named after their graph and input."""
+    for proto in models:
         model = rt_engine.load(proto)
         shape = "_".join(map(str, model.inputs[0].shape))
         yield f"{proto.graph.name}_{shape}_{model.inputs[0].dtype}", model.program, _random(model)
@@ -246,10 +278,14 @@ def _chosen(missing: set[str], candidates: Iterable[Candidate]) -> dict[str, Sto
         if not missing & set(program.kernels):
             break
         missing -= set(program.kernels)
-        inputs = b"".join(np.asarray(feeds[p.spec.name]).astype(p.spec.dtype).tobytes() for p in program.inputs)
-        data = to_bytes(program)
-        chosen[name] = data, inputs, run(rt_engine.load(data), inputs)
+        chosen[name] = _entry(program, feeds)
     return chosen
+
+
+def _entry(program: Program, feeds: dict[str, np.ndarray]) -> Stored:
+    inputs = b"".join(np.asarray(feeds[p.spec.name]).astype(p.spec.dtype).tobytes() for p in program.inputs)
+    data = to_bytes(program)
+    return data, inputs, run(rt_engine.load(data), inputs)
 
 
 def without_program(entries: dict[str, Stored]) -> set[str]:
@@ -258,9 +294,10 @@ def without_program(entries: dict[str, Stored]) -> set[str]:
 
 
 def added_to(entries: dict[str, Stored]) -> dict[str, Stored]:
-    """Programs that call what the stored ones do not: of the small candidates, then, if need be, of all others."""
+    """Programs that call what the stored ones do not: of the small candidates, then, if need be, of all others; and new forms."""
     missing = without_program(entries)
-    added = _chosen(missing, _small_candidates()) if missing else {}
+    added = {name: _entry(program, feeds) for name, program, feeds in _candidates(_forms()) if name not in entries}
+    added |= _chosen(missing, _candidates(_small())) if missing else {}
     return added | _chosen(missing, _large_candidates()) if missing else added
 
 
