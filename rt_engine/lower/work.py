@@ -23,4 +23,5 @@ def units(calls: Sequence[Call], loops: Sequence[tuple[int, int]]) -> int:
 
 
 def _units(call: Call) -> int:
-    return _CALL + call.macs // _MACS + sum(buffer.size for buffer in call.operands if buffer is not None)
+    elements = call.elements or sum(buffer.size for buffer in call.operands if buffer is not None)
+    return _CALL + call.macs // _MACS + elements

@@ -87,9 +87,7 @@ class Builder:
         for name, buffer in operands.items():
             changed[record.fields.places[name].index] = buffer
         copy = Record(record.fields, tuple(changed), record.sizes, record.params)
-        self.calls.append(
-            Call(call.kernel, copy, call.writes, call.inplace, call.node, call.macs, call.jump, call.overlap)
-        )
+        self.calls.append(replace(call, record=copy))
 
     def call(
         self,
@@ -99,6 +97,7 @@ class Builder:
         macs: int = 0,
         jump: int = -1,
         overlap: tuple[str, int] | None = None,
+        elements: int = 0,
     ) -> None:
         """Add a kernel call.
 
@@ -110,6 +109,7 @@ class Builder:
             jump: for control flow, the call whose record is the `target`.
             overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
                 if it begins at least so many bytes before it.
+            elements: that it touches, where they are fewer than all of its operands.
         """
         places = record.fields.places
         self.calls.append(
@@ -122,5 +122,6 @@ class Builder:
                 int(macs),
                 jump,
                 None if overlap is None else (places[overlap[0]].index, overlap[1]),
+                elements,
             )
         )

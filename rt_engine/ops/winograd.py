@@ -106,6 +106,8 @@ MOST_BYTES = 10 << 20
 """Of the weights of 4x4 outputs, four times those of the sum itself."""
 BLOCK_BYTES, LEAST_BLOCK = 1 << 16, 24
 """Bytes of v and m together, and least tiles, of a block."""
+MOST_BLOCKS = 1024
+"""Of one convolution: beyond it, blocks grow with the picture, not the program."""
 
 
 def cycles(scheme: Scheme, window: Window, channels: int, outputs: int) -> float:
@@ -173,7 +175,7 @@ def winograd(
     wide = np.zeros(-(-outputs // 16) * 16, w.dtype)
     wide[:outputs] = bias
     row, per_tile = build.constant(wide), prod(scheme.step)
-    most = max(BLOCK_BYTES // (4 * scheme.positions * (channels + outputs)), LEAST_BLOCK)
+    most = max(BLOCK_BYTES // (4 * scheme.positions * (channels + outputs)), LEAST_BLOCK, -(-count // MOST_BLOCKS))
     step = -(-count // -(-count // most))
     product = grouped_product(build, u)
     wholes = [build.temporary(x.dtype, (step * scheme.positions * n,)) for n in (channels, outputs)]
@@ -190,13 +192,14 @@ def winograd(
             continue
         v, m = (Buffer("", x.dtype, (1, some, whole.size // step), whole.storage) for whole in wholes)
         begin = len(build.calls)
-        build.call(f"{scheme.kernel}_in", WINOGRAD_IN(x=x, v=v, table=table, tiles=some, channels=channels))
+        reads = WINOGRAD_IN(x=x, v=v, table=table, tiles=some, channels=channels)
+        build.call(f"{scheme.kernel}_in", reads, elements=2 * v.size)
         product(v, m)
         record = WINOGRAD_OUT(
             m=m, bias=row, out=y, places=to, addend=addend, tiles=some, channels=outputs,
             outputs=per_tile, low=limits[0], high=limits[1],
         )  # fmt: skip
-        build.call(f"{scheme.kernel}_out", record, inplace=("addend",))
+        build.call(f"{scheme.kernel}_out", record, inplace=("addend",), elements=3 * m.size)
         known[some] = build.calls[begin:]
 
 

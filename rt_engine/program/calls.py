@@ -74,6 +74,8 @@ class Call:
     """For control flow: the call whose record is the `target` (`rt_engine.kernels.interface.control`)."""
     overlap: tuple[int, int] | None = None
     """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
+    elements: int = 0
+    """That it touches, where they are fewer than all of its operands; 0: all."""
 
     @property
     def operands(self) -> tuple[Buffer | None, ...]:

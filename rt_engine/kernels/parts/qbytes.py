@@ -90,7 +90,8 @@ class ToBytes:
     def _packed(self, reals: list[Any]) -> Any:
         builder, count = self.builder, self.count
         name = {4: "llvm.x86.sse2.{}.128", 8: "llvm.x86.avx2.{}", 16: "llvm.x86.avx512.{}.512"}[count]
-        below = [builder.select(builder.fcmp_ordered("<", real, self.high), real, self.high) for real in reals]
+        # What is no number stays one, and becomes the least integer.
+        below = [builder.select(builder.fcmp_ordered("<", self.high, real), self.high, real) for real in reals]
         ints = [nearest_part(builder, value) for value in below]
         words = [call_llvm(builder, name.format("packssdw"), self.shift.type, ints[i : i + 2]) for i in (0, 2)]
         moved = [call_llvm(builder, f"llvm.sadd.sat.v{2 * count}i16", w.type, [w, self.shift]) for w in words]

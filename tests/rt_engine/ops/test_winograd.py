@@ -7,6 +7,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 import rt_engine
+import rt_engine.compiler
+import rt_engine.ops.winograd
 from rt_engine.ops.winograd import SQUARES, Scheme, transformed
 from tests import ROOT
 
@@ -67,3 +69,21 @@ def test_transformed_weights_do_not_depend_on_how_the_weights_lie(scheme, taps):
     w = np.random.default_rng(0).standard_normal((*taps, 1, 139)).astype(np.float32)
     taps_last = np.moveaxis(np.ascontiguousarray(np.moveaxis(w, (-2, -1), (0, 1))), (0, 1), (-2, -1))
     assert transformed(w, scheme).tobytes() == transformed(taps_last, scheme).tobytes()
+
+
+def test_a_large_picture_has_a_bounded_number_of_blocks(monkeypatch):
+    """Their size changes no bit, and no program that is millions of records."""
+    rng = np.random.default_rng(2)
+    w, x = (rng.standard_normal(shape).astype(np.float32) for shape in ((32, 32, 3, 3), (1, 32, 96, 96)))
+    many = layer(w, x)
+    monkeypatch.setattr(rt_engine.ops.winograd, "MOST_BLOCKS", 2)
+    few = layer(w, x)
+    assert len(many.program.records) > 3 * 8 and len(few.program.records) <= 3 * 2 + 2
+    assert many.run({"x": x})[0].tobytes() == few.run({"x": x})[0].tobytes()
+
+
+def test_blocks_are_not_counted_as_if_each_touched_the_whole_picture(monkeypatch):
+    """A layer of 1x16x2000x2000 was refused as one that would take very long."""
+    x = np.ones((1, 16, 256, 256), np.float32)
+    monkeypatch.setattr(rt_engine.compiler, "MOST_IN_A_RUN", 32 * x.size)
+    assert len(layer(np.ones((16, 16, 3, 3), np.float32), x).program.records) > 3 * 16
