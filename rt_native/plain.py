@@ -11,7 +11,8 @@ module:
     define i64 @tasks_run(i64, i64)           the export
     define internal i64 @begin_all.1(i64, i64)    what it calls, once for each types of arguments
 
-A variable has one type in its whole function. Where Numba, which asks that of no variable, might give another result, it is not plain.
+A variable has one type in its whole function, and is set on each way to where it is read; Numba asks neither, and gets what does
+otherwise.
 """
 
 import ast
@@ -28,7 +29,7 @@ from numba.core.errors import NumbaError
 from numba.core.targetconfig import ConfigStack
 
 from rt_native.plain_expressions import UNKNOWN, Expressions
-from rt_native.plain_numba import SCALARS, NotPlain, Numba, Value, operator_of
+from rt_native.plain_numba import WHOLE, NotPlain, Numba, Value, operator_of
 
 _cgutils: Any = cgutils
 
@@ -80,7 +81,7 @@ class _Function(Expressions):
         self._builder = ir.IRBuilder(self.llvm.append_basic_block("entry"))
         self._slots: dict[str, str] = {}
         self._places: dict[str, tuple[Any, Any]] = {}
-        self._loops: list[tuple[Any, Any]] = []
+        self._loops: list[tuple[Any, Any, dict[str, str]]] = []
         self._reached: set[Any] = set()
         for parameter, kind, value in zip(definition.args.args, arguments, self.llvm.args, strict=True):
             self._store(parameter.arg, Value(kind, value))
@@ -95,13 +96,10 @@ class _Function(Expressions):
     # --- variables ------------------------------------------------------------------------------------------------------
 
     def _agreed(self, name: str, kind: Any) -> Any:
-        """The type of a variable that is given a value of a type.
-
-        Whole numbers become int64. Others would differ from Numba's, where what was read before had another type; but for a result.
-        """
+        """The type of a variable that is given a value of a type: always the same; of results, the wider."""
         old = self._known.setdefault(name, kind)
         if old != kind:
-            if not {old, kind} <= (SCALARS - types.real_domain if name else SCALARS):
+            if name or not any({old, kind} <= alike for alike in (WHOLE, types.real_domain)):
                 raise NotPlain(f"{name or 'the result'} is {old} and {kind}")
             self._known[name] = self._numba.typing.unify_types(old, kind)
             self.is_settled &= self._known[name] == old
@@ -115,9 +113,7 @@ class _Function(Expressions):
         kind = self._agreed(slot, value.type)
         if slot not in self._places:
             self._places[slot] = _cgutils.alloca_once(self._builder, self._context.get_value_type(kind)), kind
-        place, first = self._places[slot]
-        if first == kind:  # if not, this reading is not the last
-            self._builder.store(self._cast(value, kind), place)
+        self._builder.store(value.llvm, self._places[slot][0])
 
     def visit_Name(self, node: ast.Name) -> Value:
         """A variable; one that is not set yet is not plain."""
@@ -210,30 +206,45 @@ class _Function(Expressions):
         """What is never reached is not read: it may be of other types."""
         yes, no, end = (self._builder.append_basic_block(name) for name in ("yes", "no", "end"))
         self._branch(node.test, yes, no)
+        before = self._slots
+        after: list[set[tuple[str, str]]] = []
         for block, statements in ((yes, node.body), (no, node.orelse)):
+            self._slots = {**before}
             self._continue_at(block)
             self._all(statements)
+            if not self._builder.block.is_terminated:
+                after.append({*self._slots.items()})
             self._go(end)
+        self._slots = dict(set.intersection(*after)) if after else before
         self._continue_at(end)
 
     @contextmanager
     def _loop(self, node: ast.While | ast.For, again: Any, end: Any) -> Iterator[None]:
         if node.orelse:
             raise NotPlain("else of a loop")
-        self._loops.append((again, end))
+        before = {**self._slots}
+        self._loops.append((again, end, before))
         yield
         self._all(node.body)
+        self._turn(again)
         self._loops.pop()
-        self._go(again)
+        self._slots = before
         self._continue_at(end)
+
+    def _turn(self, block: Any) -> None:
+        """End a turn of the innermost loop: what was set before it is still the same variable."""
+        before = self._loops[-1][2]
+        if not self._builder.block.is_terminated and not before.items() <= self._slots.items():
+            raise NotPlain(f"{sorted(dict(before.items() - self._slots.items()))} become something else in a loop")
+        self._go(block)
 
     def visit_Break(self, _: ast.Break) -> None:
         """Leave the loop."""
-        self._go(self._loops[-1][1])
+        self._turn(self._loops[-1][1])
 
     def visit_Continue(self, _: ast.Continue) -> None:
         """The loop's next turn."""
-        self._go(self._loops[-1][0])
+        self._turn(self._loops[-1][0])
 
     def visit_While(self, node: ast.While) -> None:
         """`while test:`."""
@@ -247,17 +258,21 @@ class _Function(Expressions):
     def visit_For(self, node: ast.For) -> None:
         """`for i in range(...)`, of int64, with a step that is known."""
         first, stop, step = self._range(node)
+        onward = "<" if step > 0 else ">"
         counter = _cgutils.alloca_once_value(self._builder, first)
         test, body, following, end = (self._builder.append_basic_block(n) for n in ("for", "body", "next", "end"))
         with self._loop(node, following, end):
             self._go(test)
             self._builder.position_at_end(following)
             before = self._builder.load(counter, typ=first.type)
-            self._builder.store(self._builder.add(before, ir.Constant(first.type, step)), counter)
+            after = self._builder.add(before, ir.Constant(first.type, step))
+            self._builder.store(after, counter)
+            if abs(step) > 1:  # it may step over the last number there is
+                self._builder.cbranch(self._builder.icmp_signed(onward, before, after), test, end)
             self._go(test)
             self._continue_at(test)
             now = self._builder.load(counter, typ=first.type)
-            self._builder.cbranch(self._builder.icmp_signed("<" if step > 0 else ">", now, stop), body, end)
+            self._builder.cbranch(self._builder.icmp_signed(onward, now, stop), body, end)
             self._reached |= {body, end}
             self._continue_at(body)
             self._assign(node.target, Value(types.int64, now))
@@ -288,7 +303,7 @@ def translated(export: Any) -> str:
     with configured().enter(flags), module.context.push_code_library(module.library):
         try:
             llvm, kind = module.function(export.function, export.arguments)
-        except (NumbaError, NotImplementedError) as error:
+        except (NumbaError, NotImplementedError, RecursionError) as error:
             raise NotPlain(str(error)) from error
         taken = [ir.IntType(64)] * len(export.arguments)
         symbol = ir.Function(module.llvm, ir.FunctionType(ir.IntType(64), taken), export.name)

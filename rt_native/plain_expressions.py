@@ -51,13 +51,23 @@ class Expressions(ast.NodeVisitor):
             return getattr(of, node.attr, UNKNOWN) if isinstance(of, ModuleType) else UNKNOWN
         if isinstance(node, ast.UnaryOp):
             return self._folded(node.op, node.operand)
+        if isinstance(node, ast.BinOp):
+            return self._folded(node.op, node.left, node.right)
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and not isinstance(node.ops[0], ast.In | ast.NotIn):
             return self._folded(node.ops[0], node.left, *node.comparators)
         return UNKNOWN
 
     def _folded(self, op: ast.AST, *operands: ast.expr) -> Any:
         values = [self._constant(operand) for operand in operands]
-        return operator_of(op)(*values) if all(isinstance(value, int | float) for value in values) else UNKNOWN
+        if not all(isinstance(value, int | float) for value in values):
+            return UNKNOWN
+        try:
+            found = operator_of(op)(*values)
+        except ArithmeticError:  # division by zero
+            return UNKNOWN
+        if isinstance(found, int) and not -(1 << 63) <= found < 1 << 63:
+            raise NotPlain(f"{found} is no int64")
+        return found
 
     def visit(self, node: ast.AST) -> Any:
         """A statement, or the value of an expression."""
@@ -110,7 +120,9 @@ class Expressions(ast.NodeVisitor):
 
     def _among(self, value: Value, node: ast.expr, is_in: bool) -> Value:
         found = [self._call(operator.eq, value, one) for one in self._parts(self.visit(node))]
-        whether = Value(types.boolean, reduce(self._builder.or_, (self._truth(one) for one in found)))
+        whether = Value(
+            types.boolean, reduce(self._builder.or_, (self._truth(one) for one in found), self._value_of(False).llvm)
+        )
         return whether if is_in else self._call(operator.not_, whether)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Value:

@@ -36,8 +36,9 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 _error_model: Any = create_error_model
 EXTREMES = {min: operator.lt, max: operator.gt}
 """Comparison by which another value takes the place of the first: as Python does, also for NaN."""
-SCALARS = {*types.signed_domain, *types.real_domain, types.boolean, types.uint8, types.uint16, types.uint32}
-"""Types between which a value stays what it is."""
+WHOLE = {*types.signed_domain, types.boolean, types.uint8, types.uint16, types.uint32}
+"""Types between which a value stays what it is: as real ones do, but not a large int64 that becomes a float64."""
+SCALARS = {*WHOLE, *types.real_domain}
 
 
 class NotPlain(Exception):

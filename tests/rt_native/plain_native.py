@@ -2,7 +2,7 @@
 
 from rt_native.lang import inline, load_f64, load_i64, load_u8, stack, store_f64, store_i8, store_i64
 
-_TWO, _NAMES, _IS_ON, _AREA = 2, (3, 5, 8), True, 64
+_TWO, _NAMES, _NONE, _IS_ON, _AREA = 2, (3, 5, 8), (), True, 64
 
 
 @inline
@@ -60,13 +60,13 @@ def loops(a, b):
 
 
 def several(a, b):
-    """Two values at once, swapped; a function that gives nothing; one name for two things."""
+    """Two values at once, swapped; a function that gives nothing; a choice between none."""
     a, b = _both(a, b)
     a, b = b, a
     _nothing(a)
     value = a > 3
-    value = value + b
-    return a * 1000 + b + value + min(a, b, 4) * 3 + max(a, -b) + abs(a) + int(a > b)
+    whether = value
+    return a * 1000 + b + whether + (a in _NONE) + min(a, b, 4) * 3 + max(a, -b) + abs(a) + int(a > b)
 
 
 def fractions(a, b):

@@ -64,6 +64,19 @@ def _with_infinities(function, a, b):
         return int(type(function)(function.__code__, names)(np.float64(a), b))
 
 
+def test_a_step_over_the_last_number_ends_the_loop():
+    def steps(a):
+        count = 0
+        for _ in range(a, 9223372036854775806, 3):
+            count += 1
+            if count > 5:
+                return -1
+        return count
+
+    native, _held = compiled(steps)
+    assert [native(9223372036854775806 - n) for n in (-1, 0, 1, 3, 4)] == [0, 0, 1, 1, 2]
+
+
 def test_memory():
     native, _held = compiled(plain_native.memory)
     assert native(-7, 250) == -7 + 750 - 10
@@ -106,7 +119,65 @@ def unsigned(a):
     return a if a > 2 else None
 
 
-@pytest.mark.parametrize("function", [some, unset, listed, otherwise, stepped, unsigned], ids=lambda f: f.__name__)
+def in_one_branch(a):
+    if a > 3:
+        b = 5
+    return b
+
+
+def in_a_loop(a):
+    for i in range(a):  # noqa: B007
+        pass
+    return i
+
+
+def of_two_types(a):
+    b = a > 3
+    b = b + 2
+    return b
+
+
+def another_thing(a):
+    b, found = a, 0
+    while found < 3:
+        found += b == 1
+        b = (a, a)
+    return found
+
+
+def large(a):
+    return a < (1 << 63) // 3
+
+
+def larger(a):
+    return a < -_LEAST
+
+
+def either(a):
+    if a > 3:
+        return a
+    return 0.5
+
+
+_LEAST = -(1 << 63)
+REFUSED = (
+    some,
+    unset,
+    listed,
+    otherwise,
+    stepped,
+    unsigned,
+    in_one_branch,
+    in_a_loop,
+    of_two_types,
+    another_thing,
+    large,
+    larger,
+    either,
+)
+
+
+@pytest.mark.parametrize("function", REFUSED, ids=lambda f: f.__name__)
 def test_what_is_not_certain_is_not_plain(function):
     """Numba compiles it, or says what is wrong with it."""
     with pytest.raises(NotPlain):
