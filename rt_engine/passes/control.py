@@ -201,7 +201,7 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
         node.inputs[0] is None
         and start is not None
         and start.all()
-        and not (count is None and is_bounded(compilation, node, MOST_TRIPS))
+        and not (count is None and not _always(body, node) and is_bounded(compilation, node, MOST_TRIPS))
     )
     few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
     if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:

@@ -8,6 +8,7 @@ from onnx import parser
 
 import rt_engine
 from rt_engine.errors import InvalidModelError, RunError, UnsupportedModelError
+from rt_engine.passes import control
 from rt_engine.status import Status
 from tests.rt_engine.test_lanes import LIBRARIES
 
@@ -469,3 +470,18 @@ def test_an_endless_condition_is_refused():
     text = text.replace("Less(k1, limit)", "Less(zero, k1)")
     with pytest.raises(UnsupportedModelError, match="number of iterations"):
         rt_engine.load(model(text, **ZERO, **ONE_MORE))
+
+
+def test_whether_an_endless_condition_ends_is_not_asked_in_every_turn(monkeypatch):
+    """A loop without a bound that carries a tensor which grows: each question compiles a program."""
+    asked = []
+    monkeypatch.setattr(control, "is_bounded", lambda *_: asked.append(1))
+    text = """g (float[4] x) => (float[n] y) {
+        y = Loop ("", on, x) <body = b (int64 i, bool go, float[k] h) => (bool more, float[m] longer) {
+            longer = Concat <axis = 0> (h, x)
+            more = Identity (go)
+        }>
+    }"""
+    with pytest.raises(UnsupportedModelError):
+        rt_engine.load(model(text, on=np.array(True)))
+    assert not asked
