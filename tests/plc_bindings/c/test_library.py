@@ -140,7 +140,8 @@ def _needing(tmp_path, *features):
 def test_another_processor_is_refused(tmp_path, files):
     """A library that needs what no processor has loads nothing, and says what is missing."""
     told = run(_needing(tmp_path, *known_features(native()), "avx1024"), files["mlp"][1]).stdout
-    assert told.startswith("305 OTHER_PROCESSOR the library was built for") and told.endswith("has no avx1024\n")
+    assert told.startswith("305 OTHER_PROCESSOR the library was built for")
+    assert "has no avx1024: take one of a lower level" in told
 
 
 @pytest.mark.parametrize("name", [v3().level.name, "native"])
