@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 help:            ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-demo: $(VENV)/run.done  ## Install, compile what it needs once, and run the demo (45 s)
+demo: $(VENV)/run.done  ## Install, compile what it needs once, and run the demo (a minute)
 	$(BIN)/rt-engine demo
 
 install: $(VENV)/run.done  ## Install into $(VENV)

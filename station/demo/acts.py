@@ -101,10 +101,12 @@ class Acts(ABC, Generic[LookT]):
         return looks
 
     async def _watch_command(self, seconds: float, *words: str, every_s: float) -> tuple[Answer, list[LookT]]:
-        """Run a command of `rt-engine`, looking meanwhile, and from its start on for so long at least."""
+        """Run a command of `rt-engine`, looking meanwhile, for so long at least, and a little longer than the command takes."""
         command = asyncio.create_task(self._station.command(*words))
         looks = await self._watch(seconds, every_s)
-        while not command.done():
+        has_ended = False
+        while not has_ended:
+            has_ended = command.done()
             looks += await self._watch(2 * AROUND_S, every_s)
         return await command, looks
 

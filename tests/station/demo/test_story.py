@@ -151,3 +151,25 @@ def test_one_line() -> None:
 def test_the_station_outlives_a_demo_on_a_busy_computer():
     """Ten acts, each played as often as it may be, of 40 s each: so long an update took where others had the processor."""
     assert LONGEST_RUN_S >= 10 * TRIES * 40
+
+
+def test_what_a_slow_command_did_at_its_end_has_looks_behind_it():
+    """On a first start an update compiles; a watch that ended with it saw nothing after the switch."""
+    story, events = Rehearsal(0), []
+
+    class Slow:
+        async def command(self, *words: str) -> str:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            events.append("done")
+            return " ".join(words)
+
+    async def watch(seconds: float, every_s: float = 0.0) -> list[str]:
+        events.append("looked")
+        await asyncio.sleep(0)
+        return ["look"]
+
+    story._station, story._watch = Slow(), watch
+    answer, looks = asyncio.run(story._watch_command(1.5, "update", every_s=0.0))
+    assert answer == "update" and len(looks) > 2
+    assert "looked" in events[events.index("done") + 1 :]
