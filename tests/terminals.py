@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import need
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 
 @contextmanager

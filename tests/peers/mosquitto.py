@@ -1,14 +1,12 @@
 """Eclipse Mosquitto, a broker that we did not write, on a port of this computer."""
 
-import contextlib
 import os
 import pwd
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 from tests import need
+from tests.waiting import free_port, is_open, wait_for
 
 
 class Mosquitto:
@@ -20,9 +18,7 @@ class Mosquitto:
     """
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._conf = folder / "mosquitto.conf"
         who = pwd.getpwuid(os.getuid()).pw_name  # else root becomes another, who cannot read its files
         text = [
@@ -49,12 +45,8 @@ class Mosquitto:
         """Returns when it listens."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([need.program("mosquitto"), "-c", self._conf], stdout=log, stderr=log)
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"mosquitto does not listen: {self.log}")
+        wait_for(lambda: self._process.poll() is not None or is_open(self.port))
+        assert self._process.poll() is None, f"mosquitto does not listen: {self.log}"
 
     def stop(self) -> None:
         """It is gone, without a word to its clients."""

@@ -1,15 +1,13 @@
 """The registry of the CNCF's Distribution project, which we did not write, on a port of this computer; skopeo pushes to it."""
 
-import contextlib
 import hashlib
 import json
-import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from tests import need
+from tests.waiting import free_port, is_open, wait_for
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -18,9 +16,8 @@ class Registry:
     """Inside `with` it answers. Args: folder: for its files."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
         self._folder = folder
         self._store = folder / "store"
 
@@ -32,13 +29,9 @@ class Registry:
         command = [need.program("docker-registry"), "serve", str(self._folder / "registry.yml")]
         with (self._folder / "registry.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        host, port = self.address.split(":")
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
-                return self
-            time.sleep(0.02)
-        raise AssertionError((self._folder / "registry.log").read_text())
+        wait_for(lambda: self._process.poll() is not None or is_open(self._port))
+        assert self._process.poll() is None, (self._folder / "registry.log").read_text()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()

@@ -17,8 +17,8 @@ from fieldbus.opcua.link import OpcUaLink
 from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import free_port, wait_for
 from tests.peers import npm
+from tests.waiting import free_port, wait_for
 
 pytestmark = pytest.mark.peer("node", "npm")
 
@@ -84,19 +84,19 @@ def test_values_outputs_status_security_and_a_restart(tmp_path):
         channel = link.subscribe(ProcessImage(), ["speed"], "task")
         link.start()
         assert link.wait_up(20), link.status().last_error
-        wait_for(lambda: all(one.quality == Quality.GOOD for one in link.values()), 10)
+        wait_for(lambda: all(one.quality == Quality.GOOD for one in link.values()))
         found = {one.tag.name: one.values for one in link.values()}
         assert found["big"] == (float((1 << 32) + 5),)
         assert (found["speed"], found["count"], found["on"]) == ((1.5,), (7.0,), (1.0,))
         assert (found["temps"], found["way"]) == ((2.0, 3.0), (1.5,))
         server.tell("set", "speed", 4.5)
-        wait_for(lambda: channel.latest()[0][0] == 4.5, 5)
+        wait_for(lambda: channel.latest()[0][0] == 4.5)
         for status, quality in (("UncertainSensorNotAccurate", Quality.STALE), ("BadSensorFailure", Quality.BAD)):
             server.tell("status", "speed", status)
-            wait_for(lambda wanted=quality: channel.latest()[3] == wanted, 5)
+            wait_for(lambda wanted=quality: channel.latest()[3] == wanted)
             assert status in link.status().note
         driven.write([2.5], Quality.GOOD, time.monotonic_ns())
-        wait_for(lambda: server.tell("get", "set") == 2.5, 5)
+        wait_for(lambda: server.tell("get", "set") == 2.5)
         assert server.tell("get", "sets") == [10, 5, 30]
         for policy in ("Basic256Sha256", "Aes256Sha256RsaPss"):
             secure = OpcUaLink(
@@ -104,11 +104,11 @@ def test_values_outputs_status_security_and_a_restart(tmp_path):
             )
             with secure:
                 if policy == "Basic256Sha256":
-                    wait_for(lambda one=secure: "is not trusted" in one.status().last_error, 20)
+                    wait_for(lambda one=secure: "is not trusted" in one.status().last_error)
                     ours.trust(ours.listed()[1][0].thumbprint)
                 assert secure.wait_up(20), secure.status().last_error
-    wait_for(lambda: channel.latest()[3] == Quality.BAD and link.status().state != "up", 3)
+    wait_for(lambda: channel.latest()[3] == Quality.BAD and link.status().state != "up")
     with serving(tmp_path / "pki", port) as server:
-        wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 1.5, 20)
+        wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 1.5)
         assert link.stop()
         assert server.tell("get", "set") == -1

@@ -20,8 +20,8 @@ from rt_engine.gate.job import GateJob
 from rt_engine.program.rtp_file import write
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source, opened, opened_apart
-from tests.fieldbus.waiting import wait_for
 from tests.rt_engine.test_state import STATE, counter
+from tests.waiting import wait_for
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from rt_native.memory import Block
 from scheduler import Guard, Input, Output, Scheduler, Task
 from scheduler.errors import TaskError
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.fieldbus.waiting import wait_for
 from tests.scheduler.models import scale
+from tests.waiting import wait_for
 
 NS = 1_000_000_000
 SAFE = -1.0
@@ -126,7 +126,7 @@ def test_what_is_read_at_the_tick_is_sent_in_the_same_cycle(plant: Plant) -> Non
         return len(pairs) >= 10 and all(a == (3, b[1] / 2) for a, b in pairs)
 
     with Scheduler([plant.task()]) as scheduler:
-        wait_for(is_prompt, 30.0)
+        wait_for(is_prompt)
         before = scheduler.stats()["control"].reaction.count
         wait_for(lambda: scheduler.stats()["control"].reaction.count > before)
         stats = scheduler.stats()["control"]

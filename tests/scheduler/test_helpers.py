@@ -1,7 +1,6 @@
 """Helpers of a task: the same numbers, whoever works on them; and what a task says that cannot have them."""
 
 import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +16,7 @@ from scheduler.errors import TaskError
 from scheduler.helpers import TaskHelpers
 from scheduler.rights import Grant
 from tests.scheduler.fakes import ANY_AGE, channel
+from tests.waiting import wait_for
 
 SIZE = 160
 
@@ -48,13 +48,6 @@ def made(model: Any, **more: Any) -> tuple[Task, Any, Any]:
     more = {"name": "t", "period_s": 0.01, "threads": 2, "guard": ANY_AGE} | more
     task = Task(model=model, inputs=(Input(tensor="x", channel=x),), outputs=(Output(tensor="y", channel=y),), **more)
     return task, x, y
-
-
-def wait_for(condition: Any) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def test_a_task_with_helpers_publishes_the_numbers_of_one_core_through_an_update() -> None:

@@ -27,6 +27,7 @@ from scheduler.task_block import Control
 from tests.counting import least
 from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
+from tests.waiting import wait_for
 
 STEPS = str(Path(__file__).with_name("step_native.py"))
 
@@ -47,14 +48,6 @@ def task(
         **more,  # type: ignore[arg-type]
     )
     return built, x, y
-
-
-def wait_for(condition: object, timeout_s: float = 10.0) -> None:
-    """Until `condition()`; fails when it does not come."""
-    until = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def test_tasks_run_on_one_grid_and_leave_safe_outputs() -> None:
@@ -197,7 +190,7 @@ def faults_of_a_scheduler() -> tuple[int, ...]:
         watchdog=0,
     )
     with Scheduler([t]) as scheduler:
-        wait_for(lambda: scheduler.stats()["t"].cycles > 5000, 60)
+        wait_for(lambda: scheduler.stats()["t"].cycles > 5000)
         running = scheduler.stats()["t"].usage
     ended = scheduler.stats()["t"].usage
     assert y.read().counter > 5000

@@ -1,7 +1,6 @@
 """Small stations on disk, for tests: tiny ONNX models, a device that is a Python function, and how to run them."""
 
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,14 +104,6 @@ def running(station):
         finally:
             station.request_stop()
             watch.join()
-
-
-def wait_for(condition, seconds=20):
-    """Wait until it is so; fail when that takes too long."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.003)
 
 
 def problems_of_server(folder: Path, name: str, kind: str, keys: str) -> list[tuple[str, str]]:

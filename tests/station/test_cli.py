@@ -21,7 +21,8 @@ from station.errors import ExitCode, NotRunningError
 from station.running.asking import fetch_status
 from station.running.places import socket_path
 from tests import ROOT
-from tests.station.stations import STATION, wait_for, write_station
+from tests.station.stations import STATION, write_station
+from tests.waiting import wait_for
 
 HEAVY = ("numba", "torch", "sklearn", "onnxruntime")
 
@@ -54,7 +55,7 @@ def running(tmp_path):
     path = write_station(tmp_path / "cell")
     command = [sys.executable, "-m", "station", "run", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
-    wait_for(lambda: process.poll() is not None or cycles(), seconds=90)
+    wait_for(lambda: process.poll() is not None or cycles(), 90)
     assert process.poll() is None, process.stdout.read()
     yield process
     process.kill()

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from station.cli import app
 from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
-from tests.station.stations import running, wait_for
+from tests.station.stations import running
+from tests.waiting import free_port, wait_for
 
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m[red]\u202e"
 IN_TOML = STEERING.replace("\x1b", "\\u001b").replace("\x07", "\\u0007").replace("\x9b", "\\u009b")
@@ -99,11 +99,6 @@ def hostile_model(path, operator="Gemm"):
     return path
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
 @pytest.fixture
 def cell(socket_folder):
     """A folder whose name is no UTF-8 and steers a terminal, with such a station and such models."""
@@ -112,7 +107,7 @@ def cell(socket_folder):
     hostile_model(folder / "mean.onnx")
     hostile_model(folder / "refused.onnx", "NoSuchOperator")
     (folder / "device.py").write_text(DEVICE, encoding="utf-8")
-    (folder / "station.toml").write_text(STATION.replace("PORT", free_port()), encoding="utf-8")
+    (folder / "station.toml").write_text(STATION.replace("PORT", str(free_port())), encoding="utf-8")
     (folder / "wrong.toml").write_text(WRONG, encoding="utf-8")
     np.savez(folder / "data.npz", **{f"x{STEERING}": np.ones((4, 2), np.float32)})
     return folder

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -22,6 +21,7 @@ from station.links import link_tables, type_of
 from station.servers import server_tables
 from tests import ROOT
 from tests.station.stations import gemm
+from tests.waiting import free_port, wait_for
 
 DRIVER = """\
 import sys
@@ -245,8 +245,7 @@ outputs = ["force"]
 
 @pytest.fixture(scope="module")
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +348,7 @@ def test_a_value_goes_through_link_task_and_server(rt_engine, folder, port, tmp_
     words = ("run", folder / "station.toml", "--report", tmp_path)
     station = subprocess.Popen(command(folder, *words), stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        wait_until(lambda: (folder / "values.out").exists() and (folder / "values.out").read_text() == "drive 2.0\n")
+        wait_for(lambda: (folder / "values.out").exists() and (folder / "values.out").read_text() == "drive 2.0\n")
         with socket.create_connection(("127.0.0.1", port)) as client, client.makefile("rw") as lines:
             lines.write("Tags.force\n")
             lines.flush()
@@ -364,13 +363,6 @@ def test_a_value_goes_through_link_task_and_server(rt_engine, folder, port, tmp_
     assert f"server line: line at 127.0.0.1:{port}" in text
     assert "shelf: safe values written, confirmed by the device" in text
     assert (folder / "values.out").read_text() == "drive -1.0\n"
-
-
-def wait_until(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 # --- nobody names a kind ----------------------------------------------------------------------------------------------

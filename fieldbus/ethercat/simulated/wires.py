@@ -10,6 +10,7 @@ import ctypes
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from fieldbus.ethercat.wire.socket import BUFFER_BYTES, raw_socket
 
 _NEW_NETWORK: Final = 0x40000000
 _NETWORK: Final = "/proc/thread-self/ns/net"
+_CARRIER_S: Final = 20.0
 
 
 def open_port(interface: str) -> socket.socket:
@@ -31,10 +33,11 @@ def open_port(interface: str) -> socket.socket:
     return raw_socket(interface, hears_itself=False, buffer_bytes=BUFFER_BYTES)
 
 
-def _ip(*arguments: str) -> None:
+def _ip(*arguments: str) -> str:
     done = subprocess.run(("ip", *arguments), capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _call(name: str, *arguments: int) -> None:
@@ -64,7 +67,7 @@ def own_network() -> Iterator[None]:
 
 @contextmanager
 def pair(one: str, other: str) -> Iterator[None]:
-    """Two virtual interfaces with a cable between them; nothing but what a program sends is on it."""
+    """Two virtual interfaces with a cable between them; nothing but what a program sends is on it, and no frame is lost on it."""
     _ip("link", "add", one, "type", "veth", "peer", "name", other)
     try:
         for name in (one, other):
@@ -72,6 +75,17 @@ def pair(one: str, other: str) -> Iterator[None]:
             if quiet.exists():
                 quiet.write_text("1", encoding="ascii")
             _ip("link", "set", name, "up")
+        _await_carrier(one, other)
         yield
     finally:
         _ip("link", "delete", one)
+
+
+def _await_carrier(*names: str) -> None:
+    """Until the kernel says that they are up: a worker of its own sees to that, and drops what is sent before without a word."""
+    until_s = time.monotonic() + _CARRIER_S
+    for name in names:
+        while "state UP" not in _ip("-o", "link", "show", "dev", name):
+            if time.monotonic() > until_s:
+                raise OSError(f"network interface {name} is not up {_CARRIER_S:g} s after it was told to be")
+            time.sleep(0.001)

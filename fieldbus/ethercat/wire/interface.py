@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ _ETHERNET: Final = 1
 _UP, _RUNNING = 0x01, 0x40
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFHWADDR, _SIOCGIWNAME = 0x8913, 0x8915, 0x8927, 0x8B01
 _LINK_LOCAL: Final = "20"
+_CLOSING_S, _LOOK_S = 0.5, 0.01
 _NET: Final = Path("/proc/thread-self/net")
 """Of the network namespace that this thread is in."""
 
@@ -98,7 +100,7 @@ def interface_facts(name: str) -> InterfaceFacts:
         addresses=(*_address_4(name), *addresses_6(name, _read(_NET / "if_inet6"))),
         missing_rights=missing_rights(_read(Path("/proc/thread-self/status")))
         or (() if _may_send() else ("CAP_NET_RAW",)),
-        masters=tuple(masters(indexes[name], _read(_NET / "packet"), Path("/proc"))),
+        masters=tuple(masters(indexes[name], _NET / "packet", Path("/proc"))),
     )
 
 
@@ -150,21 +152,33 @@ def _may_send() -> bool:
     return True
 
 
-def masters(index: int, table: str, processes: Path) -> Iterator[str]:
+def masters(index: int, table: Path, processes: Path) -> Iterator[str]:
     """Who else has a socket for EtherCAT's frames on an interface: `process 42 (python3)`.
+
+    A socket that no process is seen to have counts if it stays: one that a thread of ours just closes is in the table a little longer.
 
     Args:
         index: of the interface.
         table: `/proc/net/packet`.
         processes: `/proc`.
     """
-    rows = [line.split() for line in table.splitlines()[1:]]
-    inodes = [w[8] for w in rows if len(w) == 9 and w[3].lower() == f"{ETHERTYPE:04x}" and w[4] == str(index)]
+    inodes = _inodes(index, table)
     owners = _owners(inodes, processes) if inodes else {}
-    for pid in dict.fromkeys(owners.get(inode, "") for inode in inodes):
+    unseen, until_s = [inode for inode in inodes if inode not in owners], time.monotonic() + _CLOSING_S
+    while unseen and time.monotonic() < until_s:
+        time.sleep(_LOOK_S)
+        there = _inodes(index, table)
+        unseen = [inode for inode in unseen if inode in there]
+    for pid in dict.fromkeys(owners.values()):
         if pid != str(os.getpid()):
-            name = _read(processes / pid / "comm")
-            yield f"process {pid} ({name})" if pid else "a process that is not seen from here"
+            yield f"process {pid} ({_read(processes / pid / 'comm')})"
+    if unseen:
+        yield "a process that is not seen from here"
+
+
+def _inodes(index: int, table: Path) -> list[str]:
+    rows = [line.split() for line in _read(table).splitlines()[1:]]
+    return [w[8] for w in rows if len(w) == 9 and w[3].lower() == f"{ETHERTYPE:04x}" and w[4] == str(index)]
 
 
 def _owners(inodes: list[str], processes: Path) -> dict[str, str]:

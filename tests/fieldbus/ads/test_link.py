@@ -32,7 +32,7 @@ from tests.fieldbus.ads.ads_plc import (
     Symbol,
     own_loopback,
 )
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TIMEOUT_S = 0.2
 IEC = {

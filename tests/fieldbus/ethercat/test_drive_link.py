@@ -16,7 +16,7 @@ from fieldbus.exchange.block import Phase
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality
 from tests.fieldbus.ethercat.buses import MASTER, simulated
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 TURN = 1 << 20

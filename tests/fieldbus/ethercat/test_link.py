@@ -21,7 +21,7 @@ from fieldbus.ethercat.wire.wire import Datagram, Node, Wire, packed
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, simulated
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 COUPLER, VALVES, SWITCHES, AXIS = range(4)
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
@@ -74,7 +74,7 @@ def running(some=None, slaves=(), **more):
 def up(link):
     """Wait until it is, and nobody is on the way any more."""
     try:
-        wait_for(lambda: link.status().state == "up" and not link.status().note and not link._tender.is_busy, 10)
+        wait_for(lambda: link.status().state == "up" and not link.status().note and not link._tender.is_busy)
     except AssertionError:
         pytest.fail(f"{link.status()}")
 
@@ -85,7 +85,7 @@ def qualities(link):
 
 def refusal(link):
     """Why it does not come up, once it has been tried."""
-    wait_for(lambda: link.status().state == "down" and bool(link.status().last_error), 10)
+    wait_for(lambda: link.status().state == "down" and bool(link.status().last_error))
     return link.status().last_error
 
 

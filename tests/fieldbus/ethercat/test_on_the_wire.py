@@ -64,19 +64,14 @@ def exchanged(exchange: Exchange) -> None:
 
 
 def test_frames_go_over_a_cable_and_come_back() -> None:
-    """Also short ones, which Ethernet fills. A busy machine may lose one of a round's; one that we lose is lost in each."""
-    counters = []
-    for _ in range(3):
-        with wired() as (bench, _):
-            bench.wire.slaves[1].inputs[0] = 7
-            for _ in range(5):
-                exchanged(bench.exchange)
-            counters.append(bench.counters())
-            if "frames_lost" not in counters[-1]:
-                assert bench.qualities() == ALL_GOOD
-                assert bench.values("status") == [7.0]
-                break
-    assert counters[-1] == {"reads": 5, "writes_done": 5, "state_changes": 1}, counters
+    """Also short ones, which Ethernet fills; the first one too."""
+    with wired() as (bench, _):
+        bench.wire.slaves[1].inputs[0] = 7
+        for _ in range(5):
+            exchanged(bench.exchange)
+        assert bench.counters() == {"reads": 5, "writes_done": 5, "state_changes": 1}
+        assert bench.qualities() == ALL_GOOD
+        assert bench.values("status") == [7.0]
 
 
 def test_an_interface_that_is_switched_off_ends_the_connection_with_the_systems_word() -> None:
@@ -97,15 +92,13 @@ def test_a_flood_of_foreign_frames_ends_nothing(nbytes: int) -> None:
     """Hundreds with our numbers lie before each answer; the kernel drops those that have other numbers."""
     chance = random.Random(nbytes)
     with wired() as (bench, slaves):
-        floods = 0
-        while bench.counters().get("reads", 0) < 3 and floods < 30:  # a pause of the machine cuts an exchange
+        for _ in range(3):
             for _ in range(100):
                 body = bytearray(chance.randbytes(nbytes))
                 body[12:14] = b"\x88\xa4"
                 slaves.port.send(bytes(body))
             exchanged(bench.exchange)
-            floods += 1
         assert bench.qualities() == ALL_GOOD
         counters = bench.counters()
-        assert 30 * floods < counters["foreign"] < 70 * floods
+        assert 90 < counters["foreign"] < 210
         assert counters["reads"] == 3

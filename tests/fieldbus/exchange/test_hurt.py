@@ -18,7 +18,7 @@ from fieldbus.modbus.requests import Read
 from fieldbus.modbus.transactions import tcp_frames, transaction
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.exchange.bench import FIRST, MS, NS, Bench, exchange_of, framed, number_of, plan_of
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TEMPERATURE = Tag("temperature", "uint16", "in", low=0.0, high=100.0)
 

@@ -11,7 +11,7 @@ from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.exchange.bench import NS, PIECES
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TIMEOUT_S = 0.3
 

@@ -6,7 +6,7 @@ from fieldbus.errors import ConnectionLostError
 from fieldbus.image.image import ProcessImage
 from fieldbus.inprocess.link import InProcessLink
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TAGS = [
     Tag("x", "float32", "in"),

@@ -21,7 +21,7 @@ from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Tag
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.fieldbus.modbus.serial_device import Serial
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 NS = 1_000_000_000
 TIMEOUT_S = 0.05

@@ -20,7 +20,7 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.ports import Outputs
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TAGS = [Tag("x", "float64", "in"), Tag("u", "float64", "out", safe=-1.0)]
 TIMEOUT_S = 0.2

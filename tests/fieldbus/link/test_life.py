@@ -11,7 +11,7 @@ from fieldbus.inprocess import InProcessLink
 from fieldbus.link.life import NS, LifeSign
 from fieldbus.plc import PlcLink
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 BEAT = Tag("beat", "uint16", "in")
 SPEED = Tag("speed", "float32", "in")

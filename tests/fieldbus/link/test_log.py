@@ -7,7 +7,7 @@ import pytest
 from fieldbus.errors import ConnectionLostError
 from fieldbus.link.log import MOST_LINES, WITHIN_S, ChangeLog
 from tests.fieldbus.link.test_cyclic import Scripted
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 
 def told(changes: list[tuple[str, float]]) -> list[str]:

@@ -14,7 +14,7 @@ from fieldbus.link.plausible import Plausible, not_available, plausible_range
 from fieldbus.link.ports import Cells, Inputs
 from fieldbus.plc import PlcLink
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 TEMP = Tag("temp", "int16", "in", "degC", scale=0.1, low=-40, high=120, not_available=(0x8000, 0x7FFF))
 VOLT = Tag("volt", "uint16", "in", "V", scale=0.1, low=0, high=500)

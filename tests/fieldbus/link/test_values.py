@@ -21,7 +21,7 @@ from fieldbus.tags import Order, Quality, Tag
 from tests.fieldbus.ads.ads_plc import AdsPlc, Symbol
 from tests.fieldbus.link.test_cyclic import TIMEOUT_S, Scripted
 from tests.fieldbus.modbus import modbus_peers
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 
 def of(link: object) -> dict[str, TagValue]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import need
-from tests.fieldbus.waiting import free_port
+from tests.waiting import free_port
 
 HERE = Path(__file__).parent
 

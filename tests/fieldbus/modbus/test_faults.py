@@ -19,7 +19,7 @@ from fieldbus.modbus.client import TcpClient
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.fieldbus.waiting import free_port, wait_for
+from tests.waiting import free_port, wait_for
 
 TIMEOUT_S = 0.3
 TAGS = [

@@ -13,7 +13,7 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 LIVE = 9
 TIMEOUT_S = 0.6
@@ -83,7 +83,7 @@ def test_units_that_are_gone_do_not_make_another_bad(gateway: Gateway, is_last: 
     link = link_to(gateway, [*gone, live] if is_last else [live, *gone])
     channel = link.subscribe(ProcessImage(), ["live"], reader="test")
     with link:
-        wait_for(lambda: channel.read().quality is Quality.GOOD, 30.0)
+        wait_for(lambda: channel.read().quality is Quality.GOOD)
         seen = [link.status().state]
         connections, until = gateway.connections, time.monotonic() + 4 * TIMEOUT_S
         while time.monotonic() < until:
@@ -92,7 +92,7 @@ def test_units_that_are_gone_do_not_make_another_bad(gateway: Gateway, is_last: 
             time.sleep(0.01)
         assert "down" not in seen
         assert gateway.connections == connections
-        wait_for(lambda: channel.read().quality is Quality.GOOD, 30.0)
+        wait_for(lambda: channel.read().quality is Quality.GOOD)
 
 
 def test_safe_values_reach_a_unit_behind_others_that_are_gone(gateway: Gateway) -> None:
@@ -106,6 +106,6 @@ def test_safe_values_reach_a_unit_behind_others_that_are_gone(gateway: Gateway) 
         channel.write([77.0])
         return gateway.registers.get(7) == 77
 
-    wait_for(is_open, 30.0)
+    wait_for(is_open)
     assert not link.stop()
     assert gateway.registers[7] == 0

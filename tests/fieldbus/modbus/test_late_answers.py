@@ -16,7 +16,7 @@ from fieldbus.modbus.link import ModbusLink, Rtu
 from fieldbus.modbus.serial_line import heard
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.serial_device import Serial, framed
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 ANSWER_S = 0.01
 BAUD = 115200

@@ -15,8 +15,8 @@ from fieldbus.modbus.link import ModbusLink, Rtu, Tcp, Tls
 from fieldbus.modbus.requests import ReadWrite
 from fieldbus.tags import TYPES, Order, Quality, Tag
 from tests.fieldbus.modbus import modbus_peers
-from tests.fieldbus.waiting import free_port, wait_for
 from tests.terminals import joined_terminals
+from tests.waiting import free_port, wait_for
 
 Server = Callable[[], AbstractContextManager[int]]
 SERVERS = {

@@ -8,7 +8,7 @@ from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Tag
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 
 def test_a_mute_device_is_down_and_never_degraded(monkeypatch):

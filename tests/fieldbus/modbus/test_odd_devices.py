@@ -28,7 +28,7 @@ from fieldbus.modbus.plan import Options
 from fieldbus.modbus.protocol import PASSING
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.odd_device import Odd
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 BIT = Tag("warning", "bool", "out", address=ModbusAddress("holding", 4, bit=0))
 X = Tag("x", "uint16", "in", address=ModbusAddress("holding", 10))

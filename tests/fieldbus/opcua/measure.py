@@ -19,7 +19,8 @@ from fieldbus.opcua.address import parse
 from fieldbus.opcua.link import OpcUaLink
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.opcua.server import URI, PlantedServer, free_port
+from tests.fieldbus.opcua.server import URI, PlantedServer
+from tests.waiting import free_port
 
 
 def serve(port, many, changes_per_s, ready, stop):

@@ -1,20 +1,17 @@
 """A server of asyncua's own in a thread, with faults that can be planted: what the link is tested against."""
 
 import asyncio
-import socket
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from asyncua import Server, ua
 
+from tests.waiting import free_port
+
 URI = "http://example.org/line"
 TYPES = {"speed": (10, 1.5), "count": (6, 7), "on": (1, True), "level": (11, 2.5), "word": (5, 9), "big": (8, 1 << 40)}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+OUTPUTS = {"set": 0.0, "sets": [0.0, 0.0]}
 
 
 class PlantedServer:
@@ -76,7 +73,7 @@ class PlantedServer:
         await self._add(line, "temps", [1.0, 2.0, 3.0, 4.0], ua.VariantType.Float)
         await self._add(line, "state", 2, ua.VariantType.Int32, ua.NodeId(ua.ObjectIds.ServerState))
         await self._add(line, "text", "hello", ua.VariantType.String)
-        for name, value in (("set", 0.0), ("sets", [0.0, 0.0])):
+        for name, value in OUTPUTS.items():
             await (await self._add(line, name, value, ua.VariantType.Float)).set_writable()
         for number in range(self._many):
             await self._add(line, f"n{number}", float(number), ua.VariantType.Float)
@@ -100,6 +97,13 @@ class PlantedServer:
             ua.Variant(value, kind), ua.StatusCode(ua.UInt32(status)), SourceTimestamp=source or datetime.now(UTC)
         )
         self.do(self._write(name, data))
+
+    def as_new(self):
+        """Every variable has the value that it began with; for tests that share a server."""
+        for name, (kind, value) in TYPES.items():
+            self.set(name, value, kind=ua.VariantType(kind))
+        for name, value in OUTPUTS.items():
+            self.set(name, value, kind=ua.VariantType.Float)
 
     async def _write(self, name, data):
         await self.server.write_attribute_value(self.nodes[name].nodeid, data)

@@ -22,7 +22,8 @@ from fieldbus.opcua.link import OpcUaLink
 from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.opcua.server import URI, free_port, serving
+from tests.fieldbus.opcua.server import URI, serving
+from tests.waiting import PATIENCE_S, free_port
 
 UNCERTAIN, BAD_SENSOR = 0x40900000, 0x808C0000
 CYCLE_S, TIMEOUT_S = 0.02, 1.0
@@ -33,7 +34,7 @@ def tag(name, kind="float32", node="", **options):
     return Tag(name, kind, options.pop("direction", "in"), address=parse(address), **options)
 
 
-def soon(what, seconds=8.0):
+def soon(what, seconds=PATIENCE_S):
     """Wait until it is so; gives it."""
     end = time.monotonic() + seconds
     while not (found := what()) and time.monotonic() < end:
@@ -59,7 +60,7 @@ def running():
 
 @pytest.fixture
 def server(running):
-    running.set("speed", 1.5)
+    running.as_new()
     return running
 
 
@@ -238,7 +239,7 @@ def test_after_a_restart_namespaces_have_other_indices(server):
         soon(lambda: channel.latest()[3] == Quality.BAD, TIMEOUT_S + 0.3)
         with serving(port=port, before=3) as second:
             second.set("speed", 6.0)
-            soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 6.0, 20)
+            soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 6.0)
             soon(lambda: second.get("set") == 4.0)
             assert second.space == space + 3
             link.stop()

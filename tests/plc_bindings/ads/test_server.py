@@ -18,6 +18,7 @@ from plc_bindings.ads.server import RULES, AdsServer
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Limits
 from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_write, split
+from tests.waiting import wait_for
 
 INPUTS = np.arange(16, dtype=np.float32).tobytes()
 PREDICTION = read_write(PREDICT, 1, 24, INPUTS)
@@ -83,14 +84,6 @@ class Peer:
         except ConnectionError:
             return True
         return True
-
-
-def until(condition):
-    """Wait for something that must happen."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -176,7 +169,7 @@ def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypat
     request = read_write(Group.SUM_READ_EX, count, 1 << 20, items * count) * at_once
     with serving(plant) as server, Peer(server, 4096) as deaf, Peer(server) as other:
         assert other.is_answered()
-        until(lambda: len(server.connections) == 2)
+        wait_for(lambda: len(server.connections) == 2)
         name = deaf.sock.getsockname()
         connection = next(c for c in server.connections if c._transport.get_extra_info("peername") == name)
         deaf.sock.settimeout(0.01)
@@ -196,14 +189,14 @@ def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypat
                 time.sleep(0.002)  # so that the requests come one by one
         assert 200_000 < most < 1_500_000
         assert ("127.0.0.1", "answers are not fetched", "disconnected") in plant.audit
-        until(lambda: server.access.clients == 1)
+        wait_for(lambda: server.access.clients == 1)
 
 
 def test_notifications_that_are_not_fetched_are_bounded(plant, monkeypatch):
     monkeypatch.setattr("plc_bindings.ads.server.RULES", replace(RULES, stuck_s=0.5, high_water=8192))
     with serving(plant) as server, Peer(server, 4096) as deaf, Peer(server) as other:
         deaf.sock.sendall(add_note(AREA, 0, 72, mode=3, cycle=10_000) * 50)
-        until(lambda: server.access.clients == 1)
+        wait_for(lambda: server.access.clients == 1)
         assert other.is_answered()
 
 
@@ -216,7 +209,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(plant, is_rude):
                 gone.receive()
                 if is_rude:
                     gone.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        until(lambda: server.access.clients == 1)
+        wait_for(lambda: server.access.clients == 1)
         assert len(server.connections) == 1
         assert other.is_answered()
 
@@ -239,7 +232,7 @@ def test_too_many_connections():
         with Peer(server) as fourth:
             assert fourth.is_cut()
         first.sock.close()
-        until(lambda: server.access.clients == 2)
+        wait_for(lambda: server.access.clients == 2)
         with Peer(server) as fourth:
             assert fourth.is_answered()
         assert "too many connections" in plant.audit[0][2]
@@ -319,7 +312,7 @@ def test_a_client_may_vanish_while_its_job_runs(plant):
             gone.sock.sendall(read_write(UPLOAD_ACTIVATE, 1, 255, b""))
             assert other.is_answered()
         uploads.go.set()
-        until(lambda: other.is_answered() and server.access.clients == 1)
+        wait_for(lambda: other.is_answered() and server.access.clients == 1)
 
 
 def test_many_clients_get_their_own_answers(plant):

@@ -20,7 +20,7 @@ from plc_bindings.errors import NameClashError
 from rt_engine import ModelSlot
 from scheduler import Input, Output, Scheduler, Task
 from tests import ROOT
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 POLICY = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
 

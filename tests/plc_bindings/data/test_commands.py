@@ -4,7 +4,7 @@ import threading
 
 from plc_bindings.data.changes import ChangeView
 from plc_bindings.data.commands import Commands
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 
 class Slow:

@@ -12,9 +12,9 @@ from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import rtu, serial_line
 from plc_bindings.modbus.options import ModbusOptions, Rtu
 from plc_bindings.modbus.server import ModbusServer
-from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
 from tests.terminals import joined_terminals
+from tests.waiting import wait_for
 
 READ = bytes.fromhex("03 001a 0002")
 FORCE = bytes.fromhex("03 04 40 20 00 00")

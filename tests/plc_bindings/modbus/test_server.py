@@ -15,8 +15,8 @@ from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.stream import TURN
 from plc_bindings.security.access import Access, Limits
 from tests import need
-from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
+from tests.waiting import wait_for
 
 READ = bytes.fromhex("03 001a 0002")
 FORCE = bytes.fromhex("03 04 40 20 00 00")

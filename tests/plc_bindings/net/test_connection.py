@@ -17,7 +17,7 @@ from plc_bindings.net.connection import MOST_WAITING, ConnectionServer, Rules
 from plc_bindings.net.conversation import Conversation
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Access
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 RULES = Rules(keep_alive={"TCP_KEEPIDLE": 10}, stuck=("stuck", "closed"), idle=("idle", "closed"))
 

@@ -10,7 +10,7 @@ import plc_bindings.net.serving
 from plc_bindings.errors import ServerError
 from plc_bindings.net.serving import Serving
 from rt_native.turns import SHORT_S, Turns
-from tests.station.stations import wait_for
+from tests.waiting import wait_for
 
 USUAL_S = 0.005
 

@@ -26,7 +26,8 @@ from station.file.reading import read_station
 from station.running.station import Station
 from station.show.report import to_html, to_json
 from station.store.starting import kept_in
-from tests.station.stations import AXIS, SIM, gemm, wait_for, write_station
+from tests.station.stations import AXIS, SIM, gemm, write_station
+from tests.waiting import wait_for
 
 SLOW = AXIS.replace('cycle = "1 ms"', 'cycle = "10 ms"')
 SHADOW = 'shadow = "20 cycles"\n'

@@ -15,7 +15,8 @@ from station.file.reading import read_station
 from station.links import link_tables, type_of
 from station.running.station import Station
 from station.wiring.parts import build
-from tests.station.stations import gemm, wait_for
+from tests.station.stations import gemm
+from tests.waiting import wait_for
 
 LINKS = [type_of(table) for table in link_tables() if table.first != ("", "")]
 

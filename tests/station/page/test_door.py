@@ -9,6 +9,7 @@ import pytest
 from plc_bindings.security.access import Limits
 from plc_bindings.web import door
 from tests.station.page.fakes import served
+from tests.waiting import wait_for
 
 
 def connected(page, stack):
@@ -36,13 +37,6 @@ def takes(connection, parts, every_s=0.0):
     except OSError:
         return False
     return True
-
-
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from plc_bindings.security.tokens import hashed
 from tests.station.page.browser import BrowserError
 from tests.station.page.looking import VIEWS, Page, serving, shown
 from tests.station.page.pretended import Pretended, link, tag, task
-from tests.station.stations import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.peer("chromium")
 LIVE = "document.body.dataset.live"

@@ -18,9 +18,9 @@ from rt_native.histogram import Histogram
 from scheduler.stats import TASK_STATISTICS
 from station.page import dashboard
 from station.page.metrics import BOUNDS_NS, buckets_of, exposition
-from tests.fieldbus.waiting import free_port
 from tests.need import program
 from tests.station.page.fakes import ANNA, TOKENS, FakeSource, histogram, served
+from tests.waiting import free_port
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 

@@ -15,6 +15,7 @@ from station.page import server as module
 from station.page.server import PageOptions, PageServer
 from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.page.fakes import FakeSource, served
+from tests.waiting import wait_for
 
 
 def page_thread():
@@ -49,13 +50,6 @@ def test_it_ends_soon_whatever_clients_do():
     assert not any(thread.name == "page" for thread in threading.enumerate())
     for client in clients:
         client.close()
-
-
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_port_that_is_taken_is_an_os_error():

@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 from tests.station.page.fakes import served
+from tests.waiting import wait_for
 
 
 @contextmanager
@@ -35,13 +36,6 @@ def next_of(answer, event):
         found = frames(answer)
         if found[0] == event:
             return found
-
-
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_status_is_made_once_for_all_who_look(monkeypatch):

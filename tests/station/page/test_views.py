@@ -16,7 +16,8 @@ from station.file.reading import read_station
 from station.running.station import Station
 from tests.station.page.browser import Browser
 from tests.station.page.looking import Page, shown
-from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, running, station_text, write_station
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.peer("chromium")
 NUMBERS = r"[\d,.]+"

@@ -11,7 +11,8 @@ from station.recorder import home
 from station.recorder.cost import Cost, cost_of
 from station.running.station import Station
 from station.wiring.parts import build
-from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, running, station_text, write_station
+from tests.waiting import wait_for
 
 
 def written(folder, keys):

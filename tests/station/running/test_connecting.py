@@ -11,9 +11,9 @@ from station.file.reading import read_station
 from station.machine.claims import claim
 from station.running.connecting import connect
 from tests.fieldbus.ads.ads_plc import AdsPlc, Symbol
-from tests.fieldbus.waiting import free_port
 from tests.station.registers_device import RegistersDevice, floats
 from tests.station.stations import write_station
+from tests.waiting import free_port
 
 TASK = """\
 [tasks.axis]

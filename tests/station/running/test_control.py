@@ -35,7 +35,7 @@ from station.show.tags import matching
 from station.show.verdict import unwell
 from tests import ROOT
 from tests.station.examples_of import snapshot
-from tests.station.stations import wait_for
+from tests.waiting import wait_for
 
 
 class FakeStation:
@@ -461,7 +461,7 @@ def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    wait_for(path.exists, 30)
+    wait_for(path.exists)
     asks = threading.Thread(target=_swallow, args=(request_update, path, {"policy": path}), daemon=True)
     asks.start()
     assert process.stdout.readline() == "reached\n"

@@ -10,7 +10,8 @@ from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
 from tests.fieldbus.ethercat.buses import MASTER, simulated
-from tests.station.stations import running, wait_for, write_station
+from tests.station.stations import running, write_station
+from tests.waiting import wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 

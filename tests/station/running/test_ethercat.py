@@ -9,7 +9,8 @@ from station.running.connecting import connect
 from station.running.holding import Held
 from station.running.station import Station
 from tests.fieldbus.ethercat.buses import MASTER, simulated
-from tests.station.stations import running, wait_for, write_station
+from tests.station.stations import running, write_station
+from tests.waiting import wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.station.stations import AXIS, SIM, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, station_text, write_station
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]
 DEVICE = """\
@@ -64,7 +65,7 @@ def sent(folder):
 def ends_well(process, folder):
     """SIGTERM: the process ends with exit code 0, the newest value that the device has is the safe one, the report is there."""
     try:
-        wait_for(lambda: 2.0 in sent(folder), 60)
+        wait_for(lambda: 2.0 in sent(folder))
         process.send_signal(signal.SIGTERM)
         assert process.wait(ENDS_S) == 0
     finally:

@@ -13,7 +13,8 @@ from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
 from station.show.report import ReportKeeper
-from tests.station.stations import running, wait_for, write_station
+from tests.station.stations import running, write_station
+from tests.waiting import wait_for
 
 KILLED = """\
 import os, signal, sys, time

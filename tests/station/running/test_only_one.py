@@ -24,7 +24,8 @@ from station.running.holding import Held
 from station.terms.tables import TagTable
 from tests import ROOT
 from tests.station.recording_device import RecordingDevice, text_for
-from tests.station.stations import wait_for, write_station
+from tests.station.stations import write_station
+from tests.waiting import wait_for
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -128,7 +129,7 @@ def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
         place.unlink()
         place.parent.rmdir()
         assert "runs already" in said(started("run", path, folder=tmp_path / "service"), ExitCode.NOT_RUNNING)
-        wait_for(place.exists, 10)
+        wait_for(place.exists)
         assert "axis" in said(started("status", "--socket", place, folder=tmp_path / "shell"), 0)
         twice = path.parent / "twice.onnx"
         assert "live as version 2" in said(started("update", "mean", twice, "-s", path, folder=tmp_path / "shell"), 0)
@@ -182,7 +183,7 @@ def test_many_who_look_are_let_go(device, tmp_path):
     held = f"modbus 127.0.0.1:{device.port} unit 1"
     with controlling(path, device, tmp_path / "service") as service:
         assert all(holder("device", held) is not None for _ in range(WAITING + 100))
-        wait_for(lambda: holder("device", held).pid == service.pid, 10)
+        wait_for(lambda: holder("device", held).pid == service.pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

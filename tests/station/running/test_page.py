@@ -9,7 +9,8 @@ import pytest
 from plc_bindings.security.tokens import hashed
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, running, station_text, write_station
+from tests.waiting import wait_for
 
 TOKEN = "rt_secret"
 RECORDER = """\

@@ -14,7 +14,8 @@ import numpy as np
 from station.file.reading import read_station
 from station.running.station import Station
 from tests.scheduler.fakes import FakeClock
-from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, running, station_text, write_station
+from tests.waiting import wait_for
 
 PAGE = '[servers.page]\ntype = "web"\nport = 0\nrequests_per_second = 10000\n'
 VIEWERS, LOOKS = 20, 3

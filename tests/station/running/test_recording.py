@@ -19,7 +19,8 @@ from station.file.reading import read_station
 from station.recorder import home
 from station.running.control import ControlServer
 from station.running.station import Station
-from tests.station.stations import AXIS, SIM, gemm, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, SIM, gemm, running, station_text, write_station
+from tests.waiting import wait_for
 
 QUICK = '[recorder]\ncompression = "none"\nbefore = "500 ms"\nafter = "200 ms"\ncheckpoint = "100 ms"\n'
 

@@ -23,8 +23,8 @@ from station.file.reading import read_station
 from station.running.station import Station
 from station.store.starting import kept_in
 from tests import ROOT
-from tests.fieldbus.waiting import wait_for
 from tests.station.stations import AXIS, SIM, write_station
+from tests.waiting import wait_for
 
 TEXT = """\
 [station]

@@ -11,7 +11,8 @@ from station.errors import RefusedError, StationFileError
 from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
-from tests.station.stations import running, wait_for
+from tests.station.stations import running
+from tests.waiting import wait_for
 
 TEXT = """\
 [station]

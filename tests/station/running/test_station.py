@@ -22,7 +22,8 @@ from station.running.signals import stopped_by_signals
 from station.running.station import Station
 from station.show.report import to_html, to_json
 from station.show.verdict import judge
-from tests.station.stations import AXIS, PLC, SIM, STATION, Recorder, running, station_text, wait_for, write_station
+from tests.station.stations import AXIS, PLC, SIM, STATION, Recorder, running, station_text, write_station
+from tests.waiting import wait_for
 
 
 @pytest.fixture

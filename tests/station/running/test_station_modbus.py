@@ -11,7 +11,8 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.station.stations import STATION, running, wait_for, write_station
+from tests.station.stations import STATION, running, write_station
+from tests.waiting import wait_for
 
 
 class Device:

@@ -14,7 +14,8 @@ from station.running.asking import fetch_status
 from station.running.places import socket_path
 from station.store.store import Store
 from tests import ROOT
-from tests.station.stations import wait_for, write_station
+from tests.station.stations import write_station
+from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def started(path):
     with open(log, "w") as said:
         process = subprocess.Popen([sys.executable, "-m", "station", "run", path], stdout=said, stderr=said, cwd=ROOT)
     try:
-        wait_for(lambda: process.poll() is not None or runs(), seconds=90)
+        wait_for(lambda: process.poll() is not None or runs(), 90)
         assert process.poll() is None, log.read_text()
         yield log
     finally:

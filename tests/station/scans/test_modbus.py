@@ -22,7 +22,7 @@ from station.wiring.parts import build
 from tests import ROOT
 from tests.fieldbus.modbus.modbus_peers import libmodbus, process, pymodbus
 from tests.fieldbus.modbus.scan.devices import Device, words
-from tests.fieldbus.waiting import free_port, wait_for
+from tests.waiting import free_port, wait_for
 
 FLOAT = struct.unpack(">HH", struct.pack(">f", 21.5))
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 from station.show.unheld import MOST_BYTES, Unheld, unheld_output
-from tests.station.stations import wait_for
+from tests.waiting import wait_for
 
 
 def pipe():

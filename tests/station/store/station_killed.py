@@ -25,7 +25,8 @@ from station.errors import NotRunningError, RefusedError
 from station.running.asking import fetch_status, request_rollback, request_update
 from station.running.places import socket_path
 from tests import ROOT
-from tests.station.stations import SIM, gemm, wait_for
+from tests.station.stations import SIM, gemm
+from tests.waiting import wait_for
 
 TEXT = f"""\
 [station]
@@ -73,7 +74,7 @@ class Killed:
         with open(self.folder / "log", "ab") as log:
             command = [sys.executable, "-m", "station", "run", str(self.folder / "station.toml")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
-        wait_for(lambda: self.process.poll() is not None or all(self.outputs()), seconds=120)
+        wait_for(lambda: self.process.poll() is not None or all(self.outputs()), 120)
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
         a, b = self.outputs()
         assert a == b, f"a mixture: {a} and {b}"

@@ -6,7 +6,8 @@ from station.errors import StationFileError
 from station.file.reading import read_station
 from station.running.station import Station
 from station.terms.steps import STEP_TABLES
-from tests.station.stations import wait_for, write_station
+from tests.station.stations import write_station
+from tests.waiting import wait_for
 
 HEAD = """\
 [links.sim]

@@ -11,7 +11,8 @@ from plc_bindings.modbus import rtu
 from rt_native import version
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.station.stations import wait_for, write_station
+from tests.station.stations import write_station
+from tests.waiting import wait_for
 
 TEXT = """\
 [station]

@@ -25,7 +25,8 @@ from station.servers.modbus import ModbusRtuServer, ModbusTcpServer
 from station.show.symbols import headings, of_station
 from station.wiring.parts import build
 from station.wiring.plc_side import plc_side_at_rest
-from tests.station.stations import AXIS, PLC, gemm, station_text, wait_for, write_station
+from tests.station.stations import AXIS, PLC, gemm, station_text, write_station
+from tests.waiting import wait_for
 
 ADS = """\
 [servers.ads]

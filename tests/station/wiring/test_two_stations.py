@@ -13,8 +13,8 @@ from station.cli import app
 from station.file.reading import read_station
 from station.running.station import Station
 from tests import need
-from tests.fieldbus.waiting import free_port
-from tests.station.stations import PLC, SIM, station_text, wait_for, write_station
+from tests.station.stations import PLC, SIM, station_text, write_station
+from tests.waiting import free_port, wait_for
 
 need.package("asyncua")
 

@@ -17,7 +17,7 @@ from fieldbus.ethercat.wire.wire import Node, Wire
 from fieldbus.tags import Tag
 from scheduler.rights import use_fifo
 from tests.fieldbus.ethercat.buses import MASTER, simulated
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 TAGS = [Tag("status", "uint16", "in", address=EthercatAddress("second", 0x6041, 0))]
@@ -67,16 +67,16 @@ def pulse_of(position: int) -> tuple[int, int, int]:
 def test_frames_are_held_in_phase_with_a_reference_that_drifts(bus: Bus) -> None:
     """The rate is found, SYNC0 is at the shift that was chosen, and a slave that had no power has it again."""
     with link_of(True, shift_s=0.0007) as link:
-        wait_for(lambda: (s := link.clock_status()) is not None and s.is_locked, 20)
+        wait_for(lambda: (s := link.clock_status()) is not None and s.is_locked)
         status = link.clock_status()
         assert status is not None
         assert status.rate_ppm == pytest.approx(100, abs=40)
         assert pulse_of(2) == (3, CYCLE_NS, 700_000)
         assert pulse_of(0)[0] == 0
         bus.order({"do": "power", "slave": 2, "on": False})
-        wait_for(lambda: link.status().slaves_lost > 0 and "does not answer" in link.status().note, 20)
+        wait_for(lambda: link.status().slaves_lost > 0 and "does not answer" in link.status().note)
         bus.order({"do": "power", "slave": 2, "on": True})
-        wait_for(lambda: _pulse_or_none(2) == (3, CYCLE_NS, 700_000), 20)
+        wait_for(lambda: _pulse_or_none(2) == (3, CYCLE_NS, 700_000))
         status = link.status()
         assert (status.clock_jumps, status.clock_losses) == (0, 0)
         assert status.clock_rate == pytest.approx(100_000, abs=40_000)
@@ -98,7 +98,7 @@ def _pulse_or_none(position: int) -> tuple[int, int, int] | None:
 def test_without_a_slave_that_wants_the_pulse_nothing_follows_the_clock(bus: Bus, more: dict[str, Any]) -> None:
     """No frame asks for the time; or the link was told not to."""
     with link_of(**more) as link:
-        wait_for(lambda: link.status().state == "up", 20)
+        wait_for(lambda: link.status().state == "up")
         assert link.clock_status() is None
         assert link._plan is not None
         assert not any(t.tells_time for t in link._plan.transactions)

@@ -17,7 +17,7 @@ from fieldbus.ethercat.simulated.process import BusProcess
 from tests import need
 from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SECOND_SLAVES, SLAVES, network, simulated
 from tests.fieldbus.ethercat.simulated.datagrams import COUNT, Datagram, at, pack, unpack
-from tests.fieldbus.waiting import wait_for
+from tests.waiting import wait_for
 
 MICROSECONDS = 200_000
 """So long a master may wait for what usually takes 50 us: the machine has other work."""
@@ -163,7 +163,7 @@ def test_another_master_finds_the_same():
                 return False
             return True
 
-        wait_for(is_operational, 30)
+        wait_for(is_operational)
         slaves = master.slaves()
         assert [(slave.input_size, slave.output_size) for slave in slaves] == [(2, 2), (4, 4)]
         slaves[1].set_output_bytes(b"abcd")

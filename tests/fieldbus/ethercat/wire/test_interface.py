@@ -81,23 +81,39 @@ def test_rights():
     assert missing_rights("") == ("CAP_NET_RAW", "CAP_NET_ADMIN")
 
 
-def test_other_masters_are_named(tmp_path):
+@pytest.fixture
+def table(tmp_path):
+    """What `/proc/net/packet` says."""
+    table = tmp_path / "packet"
+    table.write_text(PACKET)
+    return table
+
+
+def test_other_masters_are_named(tmp_path, table, monkeypatch):
     """Sockets for EtherCAT's frames on this interface, whoever has them; not ours, not of others, not a sniffer's."""
+    monkeypatch.setattr(interface, "_CLOSING_S", 0.0)
     fd = tmp_path / "42" / "fd"
     fd.mkdir(parents=True)
     (tmp_path / "42" / "comm").write_text("ec-master\n")
     (fd / "5").symlink_to("socket:[4711]")
     (fd / "6").symlink_to("socket:[4712]")
     (fd / "7").symlink_to("/dev/null")
-    assert list(masters(7, PACKET, tmp_path)) == ["process 42 (ec-master)", "a process that is not seen from here"]
-    assert list(masters(9, PACKET, tmp_path)) == []
+    assert list(masters(7, table, tmp_path)) == ["process 42 (ec-master)", "a process that is not seen from here"]
+    assert list(masters(9, table, tmp_path)) == []
     mine = tmp_path / str(os.getpid()) / "fd"
     mine.mkdir(parents=True)
     (mine / "9").symlink_to("socket:[4714]")
-    assert list(masters(7, PACKET, tmp_path)) == ["process 42 (ec-master)"]
+    assert list(masters(7, table, tmp_path)) == ["process 42 (ec-master)"]
+
+
+def test_a_socket_that_is_just_closed_is_nobodys(tmp_path, table, monkeypatch):
+    """Its process has it no longer, and the table still has it for a moment."""
+    closing = PACKET.splitlines(keepends=True)
+    monkeypatch.setattr(interface.time, "sleep", lambda _: (closing.pop(), table.write_text("".join(closing))))
+    assert list(masters(7, table, tmp_path)) == []
 
 
 def test_a_table_that_is_not_there_names_nobody(tmp_path):
     """A kernel without packet sockets, or one that does not tell."""
-    assert list(masters(7, "", tmp_path)) == []
+    assert list(masters(7, tmp_path / "none", tmp_path)) == []
     assert interface._read(tmp_path / "none") == ""

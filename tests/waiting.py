@@ -1,0 +1,43 @@
+"""Waiting for facts instead of sleeping; ports that nobody else takes."""
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+PATIENCE_S: Final = 60.0
+"""So long a busy machine may take for what takes it milliseconds when it is alone."""
+_PORTS: Final = range(11_000, 31_000)
+"""Below those that a system gives to whoever asks for any port: none of these is taken between `free_port` and its use."""
+_TURNS: Final = itertools.count(os.getpid() * 101)
+
+
+def wait_for(fact: Callable[[], object], timeout_s: float = PATIENCE_S, what: str = "") -> float:
+    """Wait until `fact()`; gives the seconds that it took, fails if it never comes true."""
+    start = time.monotonic()
+    while not fact():
+        assert time.monotonic() - start < timeout_s, f"never came true: {what or fact}"
+        time.sleep(0.001)
+    return time.monotonic() - start
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody uses, another one each time."""
+    while True:
+        port = _PORTS[next(_TURNS) % len(_PORTS)]
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+
+
+def is_open(port: int) -> bool:
+    """Does somebody listen at a TCP port of the loopback interface?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
