@@ -15,6 +15,9 @@ from rt_native.errors import UnsafeCacheError
 from rt_native.files import is_scarce
 from rt_native.trust import judged, unsafe
 
+_LOADED: list[object] = []
+"""All code that LLVM has loaded: it stays, whoever forgets it, as tasks and functions know addresses of it."""
+
 llvm = compiler.llvm()  # now, not when it is used: the folder in which somebody stands by then has no say
 
 
@@ -80,7 +83,7 @@ class Engine:
     """Objects in memory, each in one piece, as an object reaches only 2 GB of itself: between the libraries of a large
     process (PyTorch's, say) there is rarely room for its sections side by side.
 
-    Symbols of libc are found in the process. The code is there as long as this is held.
+    Symbols of libc are found in the process. The code stays until the process ends.
     """
 
     def __init__(self, contents: Iterable[tuple[Iterable[str], bytes]]) -> None:
@@ -95,6 +98,7 @@ class Engine:
         for name in self._exports:
             linker.export_symbol(name)
         self._linked = linker.link(llvm.create_lljit_compiler(machine, use_jit_link=True), "rt_engine")
+        _LOADED.append(self._linked)
 
     def get_function_address(self, name: str) -> int:
         """Of an export; 0 for another name."""

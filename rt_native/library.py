@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -97,6 +98,14 @@ def reachable_sources(module: str, folders: tuple[str, ...] = ()) -> dict[str, P
 def users_sources(module: str, folder: str) -> list[Path]:
     """The files in a user's folder that `module` is made of: its own, and those that it imports from there."""
     return [file for name, file in reachable_sources(module, (folder,)).items() if name.partition(".")[0] not in _OURS]
+
+
+def _why(said: str, code: int) -> str:
+    """What a compiler said; in a sentence, where it was killed, or one of its processes."""
+    if said and "BrokenProcessPool" not in said:
+        return said
+    how = signal.strsignal(-code) if code < 0 else "one of its processes was killed"
+    return f"the compiler has ended ({how}): was there too little memory?"
 
 
 class Library:
@@ -296,7 +305,7 @@ class Library:
         }
         complaint = []
         with subprocess.Popen(
-            isolated.command(program, writes_bytecode=False),
+            isolated.command(program, writes_bytecode=False, bound=signal.SIGKILL),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -315,9 +324,8 @@ class Library:
                 else:
                     complaint.append(line)
         if process.returncode or not all(path.exists() for path in made):
-            raise BuildError(
-                f"the native library {self.name!r} could not be compiled for {self.target}:\n{''.join(complaint).strip()}"
-            )
+            why = _why("".join(complaint).strip(), process.returncode)
+            raise BuildError(f"the native library {self.name!r} could not be compiled for {self.target}:\n{why}")
 
     def need(self, names: Iterable[str]) -> None:
         """Have exports ready to be called: what is not compiled is, all of it together. Unknown names are left out.

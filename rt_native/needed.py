@@ -122,7 +122,7 @@ class Needed:
             module = self._objects[self._home[name][0]]
             if name not in self._engines and (found := stored(module) or stored(piece(module, name))):
                 exports = found[0]
-                # What is loaded already stays: tasks have its addresses, and an engine that nobody holds takes its code with it.
+                # What is loaded already is what tasks have addresses of.
                 self._engines = dict.fromkeys(exports, Engine([found])) | self._engines
         return bool(self._home) and not self._missing(wanted)
 

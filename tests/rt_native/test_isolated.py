@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -81,6 +82,56 @@ def test_modules_that_a_step_imports_are_its_own(tmp_path, monkeypatch):
         )
     (tmp_path / "numpy.py").write_text("raise SystemExit('never imported')\n")
     assert Library("sample", ("sample_native",), path=(str(tmp_path),)).function("answer")(10) == 50
+
+
+STARTER = """
+import subprocess, sys
+from rt_native import isolated
+child = subprocess.Popen(isolated.bound_program(("sleep", "600"), {number}))
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_bound_program_ends_with_who_started_it(number):
+    """Also where that one had no time to end anything. Our pipe closes when the last of both is gone."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER.format(number=number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
+    child = int(starter.stdout.readline())
+    os.kill(child, 0)
+    starter.kill()
+    assert starter.communicate(timeout=60)[0] == b""
+
+
+def test_a_program_is_not_begun_whose_starter_has_ended():
+    """It ended while its interpreter began: no signal will come."""
+    words = isolated.command("station", "--help", bound=signal.SIGTERM)
+    words[-3] = "1:15"
+    done = subprocess.run(words, env=isolated.environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, b"")
+
+
+OUTLIVES = {"rt_native/background.py", "benchmarks/soak/stations.py"}
+"""What ends a command does not end what is compiled in the background; stations of the soak are started in threads that end."""
+
+
+@pytest.mark.parametrize(
+    "package", ["rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings", "station", "benchmarks"]
+)
+def test_what_is_started_and_not_waited_for_is_bound(package):
+    """None of our programs is left when the one that started it is killed."""
+    for path in (ROOT / package).rglob("*.py"):
+        text = path.read_text()
+        starts = len(
+            re.findall(
+                r"= subprocess\.Popen\(|return subprocess\.Popen\(|with subprocess\.Popen\(|create_subprocess_exec\(",
+                text,
+            )
+        )
+        if starts and str(path.relative_to(ROOT)) not in OUTLIVES:
+            assert len(re.findall(r"bound_program\(|bound=signal\.", text)) >= starts, path
 
 
 ITSELF = re.compile(

@@ -52,6 +52,18 @@ def test_an_exported_function_computes(library):
     assert library().function("answer")(20) == 41
 
 
+def test_code_outlives_its_library(library):
+    """Who has a function, or its address, need not hold what it came from. In a process that may crash."""
+    made = library()
+    made.build()
+    program = (
+        f"import gc; from rt_native.library import Library; given = 'sample', {made.modules}, None, {made.path}\n"
+        "function = Library(*given).function('answer'); gc.collect(); print(function(20))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "41\n"), done.stderr
+
+
 def test_a_second_start_compiles_nothing(library):
     """The object is taken from the cache: no build, the same name."""
     first = library()
@@ -154,6 +166,24 @@ def test_a_compiler_error_is_reported_with_the_function(library):
     with pytest.raises(BuildError, match="answer"):
         broken.build()
     assert not broken.is_built()
+
+
+@pytest.mark.parametrize(
+    ("program", "how"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "Killed"),
+        (
+            "from rt_native.build import workers; import os; workers().submit(os._exit, 1).result()",
+            "one of its processes",
+        ),
+    ],
+)
+def test_a_compiler_that_is_killed_is_a_sentence(library, monkeypatch, program, how):
+    """It had no time for a word; or what it says is for who wrote it."""
+    words = [sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r}); {program}"]
+    monkeypatch.setattr("rt_native.library.isolated.command", lambda *_, **__: words)
+    with pytest.raises(BuildError, match=rf"the compiler has ended \({how}.*\): was there too little memory\?$"):
+        library().build()
 
 
 def test_an_unwritable_cache_says_what_to_do(library, monkeypatch):
