@@ -40,6 +40,7 @@ from fieldbus.exchange.plan import Plan
 from fieldbus.image.image import ProcessImage
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Tag
+from rt_native.isolated import bound_program
 from rt_native.library import Library
 from rt_native.memory import Block
 
@@ -83,7 +84,7 @@ def brought_up(names: str) -> Iterator[Bus]:
     """Slaves by these names, in SAFE-OP, their watchdogs off."""
     words = [sys.executable, "-m", "fieldbus.ethercat.simulated", "--interface", SLAVES, "--slaves", names]
     with own_network(), pair(MASTER, SLAVES):
-        plant = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        plant = subprocess.Popen(bound_program(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         master = Master(MASTER)
         try:
             assert plant.stdout is not None

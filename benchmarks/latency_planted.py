@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from rt_native.isolated import bound_program
 from station.latency.benches import of_nothing
 from station.latency.measure import Measurement, Plan
 from station.latency.result import Result
@@ -60,7 +61,7 @@ def flood(cpu: int) -> None:
 @contextmanager
 def planted(what: str, cpu: int) -> Iterator[None]:
     """The disturbance, in a process of its own."""
-    child = subprocess.Popen([sys.executable, __file__, "--plant", what, "--cpu", str(cpu)])
+    child = subprocess.Popen(bound_program([sys.executable, __file__, "--plant", what, "--cpu", str(cpu)]))
     try:
         yield
     finally:

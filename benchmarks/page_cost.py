@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rt_native.isolated import bound_program
 from station.file.reading import read_station
 from station.running.station import Station
 from tests.station.stations import AXIS, SIM, Recorder, station_text, write_station
@@ -69,7 +70,7 @@ class Seen:
 @contextmanager
 def looking(base: str, viewers: int) -> Iterator[None]:
     """So many viewers look."""
-    others = subprocess.Popen([sys.executable, "-c", VIEWERS, base, str(viewers)]) if viewers else None
+    others = subprocess.Popen(bound_program([sys.executable, "-c", VIEWERS, base, str(viewers)])) if viewers else None
     try:
         time.sleep(SETTLE_S)
         yield

@@ -6,12 +6,16 @@ import json
 import subprocess
 from typing import Any
 
+from rt_native.isolated import bound_program
+
 
 class Spoken:
     """A process that answers each line on its standard input by a line of JSON."""
 
     def __init__(self, *command: str) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            bound_program(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.first = self._line()
 
     def ask(self, line: str) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class Apart:
             if self._is_closed:
                 raise EngineError("the station is stopping: no model is compiled any more")
             child = subprocess.Popen(
-                isolated.command(self._worker, *arguments),
+                isolated.command(self._worker, *arguments, bound=signal.SIGKILL),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -29,6 +29,7 @@ import rt_engine
 from benchmarks.c_programs import MissingError, compiled
 from benchmarks.models import mlp
 from benchmarks.plc_calls.server import WIDTHS
+from rt_native.isolated import bound_program
 
 HERE = Path(__file__).parent
 LIBMODBUS = HERE.parent.parent / "tests" / "fieldbus" / "modbus" / "libmodbus_server.c"
@@ -75,7 +76,7 @@ MODBUS_REPLY = 9 + 8 + 4 * WIDTHS[-1]
 @contextmanager
 def started(*command: str) -> Iterator[str]:
     """A server process; gives its first line."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(bound_program(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             yield process.stdout.readline().strip()
@@ -142,7 +143,7 @@ def client(program: str, interval_us: int, count: int, servers: list[Peer]) -> s
     command = [program, str(interval_us), str(WARM), str(count)]
     for peer in servers:
         command += ["127.0.0.1", str(peer.port), peer.request.hex(), str(peer.reply_bytes)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    return subprocess.Popen(bound_program(command), stdout=subprocess.PIPE)
 
 
 def results(process: subprocess.Popen[bytes], count: int, servers: list[Peer]) -> dict[str, NDArray[np.int64]]:

@@ -19,6 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_native.isolated import bound_program
+
 HERE: Final = Path(__file__).parent
 PERCENTILES: Final = (50.0, 99.0, 99.9)
 START_S: Final = 90.0  # on a busy machine too
@@ -47,7 +49,7 @@ class Spoken:
         with its, self.log.open("wb") as log:
             environment = {**os.environ, **path, "XDG_RUNTIME_DIR": str(folder)}
             self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=its.fileno(), stdout=log, stderr=log
+                bound_program(command), cwd=folder, env=environment, stdin=its.fileno(), stdout=log, stderr=log
             )
         self._lines = ours.makefile("rw")
         ours.close()
@@ -106,7 +108,7 @@ def c_program(load: str, command: list[str], folder: Path) -> Iterator[Running]:
             stack.callback(beside.end, signal.SIGTERM)
             beside.ask("threads")  # it has started when it answers
         times = folder / "round-trips"
-        process = subprocess.Popen([*command, str(times)])
+        process = subprocess.Popen(bound_program([*command, str(times)]))
         try:
             trips = partial(_kept, process, times)
             yield Running(process.pid, partial(_begin, beside), lambda: process.poll() is None, round_trips=trips)

@@ -3,7 +3,6 @@
 Times are of the processor, so a machine that is busy refuses nothing; its parent bounds the time on the wall.
 """
 
-import ctypes
 import os
 import resource
 import signal
@@ -19,7 +18,6 @@ OWN_BYTES: Final = 1 << 30
 OF_FREE: Final = 0.8
 """But never more than it takes itself (addresses, most of them never touched) and this part of what the machine has free."""
 LOW_PRIORITY, FIRST_TO_END = 10, b"1000"
-PR_SET_PDEATHSIG: Final = 1
 STAGE_S: Final = 100.0
 """What a stage may take of the processor."""
 ENDED: Final = signal.SIGPROF
@@ -27,8 +25,7 @@ ENDED: Final = signal.SIGPROF
 
 
 def stand_back(model_bytes: int, avoid: Collection[int] = ()) -> None:
-    """Take no time and no memory that others need, no core in `avoid` where there is another, and end when the parent does."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Take no time and no memory that others need, no core in `avoid` where there is another."""
     os.nice(LOW_PRIORITY)
     if rest := os.sched_getaffinity(0) - set(avoid):
         os.sched_setaffinity(0, rest)

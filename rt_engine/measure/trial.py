@@ -47,7 +47,7 @@ def _try(engine: Engine, path: Path, inputs: Arrays, seconds: float) -> None:
         _write(folder / "inputs.npz", inputs)
         what = {"module": engine.make.__module__, "name": engine.make.__qualname__, "path": str(path.resolve())}
         (folder / "engine.json").write_text(json.dumps(what), encoding="utf-8")
-        words = command("rt_engine.measure.trial", str(folder))
+        words = command("rt_engine.measure.trial", str(folder), bound=signal.SIGKILL)
         try:
             done = subprocess.run(words, env=environment(), capture_output=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as error:

@@ -119,10 +119,7 @@ async def plc_process(protocol: PlcProtocol, engine: str, machine: str, folder: 
     words = (protocol, "--engine", engine, "--machine", machine, "--calls", str(calls))
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(PROGRAM),
-            *words,
+            *isolated.bound_program((sys.executable, "-I", str(PROGRAM), *words), signal.SIGTERM),
             stdout=PIPE,
             stderr=errors.fileno(),
             start_new_session=True,

@@ -2,7 +2,7 @@
 
 The plant is asked through its standard input, the station only through what every user has: its command line and its
 control socket. Both run in sessions of their own, so that a Ctrl-C on the terminal reaches the demo alone, which then
-ends them in order.
+ends them in order; they are bound to the demo, and end as by SIGTERM where it was killed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
@@ -28,11 +29,6 @@ from station.show.tags import TagView
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 90.0
 STOP_S: Final = 10.0
-LONGEST_RUN_S: Final = 2400.0
-"""The station ends by itself after so long: it does not run on when the demo was killed. On a busy computer, where acts are
-played again and an update takes half a minute, a demo takes minutes."""
-
-
 STORE: Final = "store"
 
 
@@ -230,7 +226,7 @@ def new_store(folder: Path) -> str:
 @contextlib.asynccontextmanager
 async def station_process(file: Path, report: Path, socket: Path, log: Path) -> AsyncIterator[StationProcess]:
     """A station that runs `file` until the context ends; what it prints goes to `log`."""
-    command = ("run", str(file), "--report", str(report), "--socket", str(socket), "--seconds", str(LONGEST_RUN_S))
+    command = ("run", str(file), "--report", str(report), "--socket", str(socket))
     log.unlink(missing_ok=True)
     station = StationProcess(command, socket, log)
     try:
@@ -242,7 +238,7 @@ async def station_process(file: Path, report: Path, socket: Path, log: Path) -> 
 
 async def _spawn(module: str, *arguments: str, stdout: int, stdin: int = DEVNULL, stderr: int | None = None) -> Process:
     return await asyncio.create_subprocess_exec(
-        *isolated.command(module, *arguments),
+        *isolated.command(module, *arguments, bound=signal.SIGTERM),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -1,14 +1,12 @@
-"""The process of one load: `load_process NAME CORE SECONDS PARENT`; standard input is a pipe that its parent holds open.
+"""The process of one load: `load_process NAME CORE SECONDS`; standard input is a pipe that its parent holds open.
 
-It ends when that pipe closes, which is when the parent ends however it does; when the kernel says that the parent has died;
-when its seconds are over, whatever the parent does; on SIGTERM. It has normal priority, whatever its parent has.
+It ends when that pipe closes, which is when the parent ends however it does (it is bound to it, too); when its seconds are over,
+whatever the parent does; on SIGTERM. It has normal priority, whatever its parent has.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,15 +15,11 @@ from typing import Final
 
 from station.latency.loads import loads
 
-PR_SET_PDEATHSIG: Final = 1
 NORMAL_NICE: Final = 0
 
 
-def main(name: str, core: str, seconds: str, parent: str) -> None:
+def main(name: str, core: str, seconds: str) -> None:
     """Work, until one of the ends above."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it has died before we asked
-        return
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     if core != "any":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ class Loading:
 
     def _start(self, load: Load, place: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            isolated.command(PROGRAM, load.name, place, f"{self._seconds:.0f}", str(os.getpid())),
+            isolated.command(PROGRAM, load.name, place, f"{self._seconds:.0f}", bound=signal.SIGKILL),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rt_native import isolated
 from station.latency.result import Spread
 
 OURS_OF_FOUR: Final = 3
@@ -66,7 +67,9 @@ class Cyclictest:
         command = [self.program, "-q", "-m", f"-p{self.priority}", f"-i{self.period_ns // 1000}", "-d0"]
         command += [f"-D{max(round(seconds), 1)}", f"-h{LONGEST_US}", f"-t{len(self.cpus)}"]
         command += [f"-a{','.join(map(str, self.cpus))}"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            isolated.bound_program(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
 
 def spreads_of(text: str, threads: int) -> list[Spread]:

@@ -8,11 +8,14 @@ pool.alone(work, job)                   in a process by itself, after one of the
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from importlib import import_module
 from typing import Any, Final, Protocol
 
+from rt_native import isolated
 from station.errors import FleetError
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -77,7 +80,9 @@ class Processes:
 
     @staticmethod
     def _pool(workers: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        return ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), isolated.end_with, (os.getpid(), signal.SIGKILL)
+        )
 
     def submit(self, work: Work, job: Job, apart: str = "") -> Future[dict[str, Any]]:
         """A pool that broke is made anew."""

@@ -39,7 +39,9 @@ def file(tmp_path):
 @pytest.fixture
 def hangs(monkeypatch):
     """The child does nothing for a minute."""
-    monkeypatch.setattr(apart.isolated, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(
+        apart.isolated, "command", lambda *_, **__: [sys.executable, "-c", "import time; time.sleep(60)"]
+    )
 
 
 def test_it_gives_what_load_gives(file):
@@ -138,8 +140,9 @@ def test_a_child_stands_back():
     code = """
 import os, resource
 from rt_engine.gate import limits
+before = os.nice(0)
 limits.stand_back(1000)
-print(os.nice(0), open("/proc/self/oom_score_adj").read().strip(), *resource.getrlimit(resource.RLIMIT_CORE))
+print(os.nice(0) - before, open("/proc/self/oom_score_adj").read().strip(), *resource.getrlimit(resource.RLIMIT_CORE))
 print(resource.getrlimit(resource.RLIMIT_AS)[0] == limits.MEMORY_BYTES + 1000 * limits.MEMORY_PER_BYTE)
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "10 1000 0 0\nTrue\n"

@@ -5,6 +5,7 @@ with BusProcess("veth1", ["mirror", "mirror:8"]) as bus:
 """
 
 import json
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -21,7 +22,7 @@ class BusProcess:
     def __init__(self, interface: str, slaves: Sequence[str], second: str | None = None, *more: str) -> None:
         words = ["--interface", interface, "--slaves", ",".join(slaves)]
         words += ["--second", second] if second is not None else []
-        self._command = isolated.command("fieldbus.ethercat.simulated", *words, *more)
+        self._command = isolated.command("fieldbus.ethercat.simulated", *words, *more, bound=signal.SIGTERM)
         self._process: subprocess.Popen[str] | None = None
 
     def order(self, order: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from station.demo import processes
 from station.demo.processes import DemoError, StationProcess
+from tests import ROOT
+from tests.station.stations import wait_for, write_station
 
 
 class Starting(StationProcess):
@@ -40,3 +45,31 @@ def test_a_station_that_compiles_is_waited_for_and_a_silent_one_is_not(tmp_path,
     else:
         with pytest.raises(DemoError, match=r"Compiling"):
             asyncio.run(waiting)
+
+
+DEMO = """
+import asyncio, sys, time
+from pathlib import Path
+from station.demo.processes import plant_process, station_process
+
+async def demo(folder):
+    async with plant_process(), station_process(*(folder / name for name in ("station.toml", "reports", "socket", "log"))) as station:
+        await station.first_cycle()
+        print("it runs", flush=True)
+        time.sleep(600)
+
+asyncio.run(demo(Path(sys.argv[1])))
+"""
+
+
+def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path):
+    """The station ends as by SIGTERM, with its last report; the pipe closes when the plant, which has it too, is gone."""
+    write_station(tmp_path)
+    demo = subprocess.Popen(
+        [sys.executable, "-c", DEMO, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert demo.stdout.readline() == "it runs\n"
+    demo.kill()
+    demo.communicate(timeout=60)
+    reports = tmp_path / "reports"
+    wait_for(lambda: any(json.loads(path.read_text())["final"] for path in reports.glob("*.json")), 60)

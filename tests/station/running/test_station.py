@@ -453,7 +453,9 @@ def test_updates_that_nobody_can_take_are_refused(tmp_path):
 
 def test_an_update_that_hangs_does_not_keep_a_station_from_its_end(tmp_path, monkeypatch):
     """What compiles it is ended, the update is refused, and one that waits behind it too; outputs are safe in time."""
-    monkeypatch.setattr(apart.isolated, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(
+        apart.isolated, "command", lambda *_, **__: [sys.executable, "-c", "import time; time.sleep(60)"]
+    )
     station, said = Station(read_station(write_station(tmp_path))), []
 
     def update():
