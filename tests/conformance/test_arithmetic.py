@@ -43,6 +43,11 @@ def test_golden_programs_have_the_bits_of_their_arithmetic(programs):
     assert len(programs) > 40 and other > 8
 
 
+def test_every_golden_program_has_its_hash():
+    """A new one gets it from: python -m tests.conformance.arithmetic renew"""
+    assert set(hashes()) == set(stored())
+
+
 @pytest.mark.parametrize("arithmetic", LEVELS)
 def test_nothing_of_libm_or_the_compilers_library_is_called(arithmetic):
     """float16 without F16C, rounding, multiply-add: all of it is in the objects."""
