@@ -13,7 +13,8 @@ import pytest
 from station.demo import processes
 from station.demo.processes import DemoError, StationProcess
 from tests import ROOT
-from tests.station.stations import wait_for, write_station
+from tests.station.stations import write_station
+from tests.waiting import wait_for
 
 
 class Starting(StationProcess):
@@ -72,4 +73,4 @@ def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path):
     demo.kill()
     demo.communicate(timeout=60)
     reports = tmp_path / "reports"
-    wait_for(lambda: any(json.loads(path.read_text())["final"] for path in reports.glob("*.json")), 60)
+    wait_for(lambda: any(json.loads(path.read_text())["final"] for path in reports.glob("*.json")))
