@@ -147,7 +147,7 @@ class Channel(UaProcessor):
         """What a notification may answer; None where the client does not fetch what was sent: it is told later."""
         subscription: Any = self.engine.subscriptions.subscriptions.get(subscription_id)
         if subscription is not None:
-            subscription.answer_bytes = self._sizes.answer_bytes
+            subscription.sizes = self._sizes
         if self._transport.get_write_buffer_size() > MOST_WAITING_BYTES:
             self._publish_results_subs[subscription_id] = True
             return None

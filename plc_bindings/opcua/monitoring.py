@@ -23,8 +23,8 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded: that of `ua` is made of it
 
+from plc_bindings.opcua.channel import Sizes
 from plc_bindings.opcua.codec import Codec
-from plc_bindings.opcua.options import MOST_ANSWER_BYTES
 from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.reading import Reading, Seen
 from plc_bindings.opcua.space import Space
@@ -259,8 +259,8 @@ class Subscription(InternalSubscription):
         super().__init__(*args, **kwargs)
         self._reading = reading
         self.stamps = (True, True)
-        self.answer_bytes = MOST_ANSWER_BYTES
-        """The client takes no more in one answer."""
+        self.sizes = Sizes()
+        """What the client takes in one answer: its connection's own, which may change before a request to publish comes."""
         self.most = 0
         """Nor so many values; 0: as many as there are."""
         self._seen: dict[int, Seen] = {}
@@ -315,11 +315,12 @@ class Subscription(InternalSubscription):
 
     def _fitting(self) -> list[bytes]:
         """Notifications that one answer holds; the others go on waiting. Of a value that none could hold, the status says so."""
-        room, waiting = self.answer_bytes - ANSWER_OVERHEAD, self._triggered_datachanges
+        most, waiting = self.sizes.answer_bytes - ANSWER_OVERHEAD, self._triggered_datachanges
+        room = most
         parts: list[bytes] = []
         for mid in tuple(waiting):
             own = [one if isinstance(one, bytes) else struct_to_binary(one) for one in waiting[mid]]
-            if sum(map(len, own)) > self.answer_bytes - ANSWER_OVERHEAD:
+            if sum(map(len, own)) > most:
                 own = [own[-1][: _HANDLE.size] + TOO_LARGE]
             room -= sum(map(len, own))
             if parts and (room < 0 or len(parts) == self.most):

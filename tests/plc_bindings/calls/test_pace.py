@@ -1,12 +1,13 @@
 """Is a model slow? The same rule for every protocol."""
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import rt_engine
 from benchmarks.models import mlp
+from plc_bindings.calls import predict
 from plc_bindings.calls.caller import ModelCaller
 from plc_bindings.calls.pace import SLOW_S, Paces
 from plc_bindings.calls.predict import RESULT, Predictor
@@ -27,6 +28,22 @@ def models(slot):
     return Models({"policy": slot})
 
 
+class Clock:
+    """Stands still between calls; so no interruption of this computer's makes one slow."""
+
+    now_s = 0.0
+
+    def sleep(self, seconds):
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(predict, "time", SimpleNamespace(perf_counter=lambda: clock.now_s))
+    return clock
+
+
 def test_a_batch_counts_as_so_many_calls():
     paces = Paces()
     assert paces.is_slow(1, 1), "nobody has called it yet"
@@ -38,13 +55,13 @@ def test_a_batch_counts_as_so_many_calls():
 
 
 @pytest.mark.parametrize(("long_calls", "is_slow"), [((2,), True), ((1, 2), True), ((0, 1), False)])
-def test_the_newest_call_counts(models, monkeypatch, long_calls, is_slow):
+def test_the_newest_call_counts(models, clock, monkeypatch, long_calls, is_slow):
     """A fast one makes a model fast again."""
     run, number = ModelCaller.call, iter(range(3))
 
     def long(*arguments):
         if next(number) in long_calls:
-            time.sleep(5 * SLOW_S)
+            clock.sleep(5 * SLOW_S)
         return run(*arguments)
 
     monkeypatch.setattr(ModelCaller, "call", long)
@@ -54,7 +71,7 @@ def test_the_newest_call_counts(models, monkeypatch, long_calls, is_slow):
     assert predictor.is_slow(models.all[0]) == is_slow
 
 
-def test_a_call_that_ends_with_a_status_counts_too(models, monkeypatch):
+def test_a_call_that_ends_with_a_status_counts_too(models, clock, monkeypatch):
     """A model that always fails is not unknown for ever."""
     monkeypatch.setattr(ModelCaller, "call", lambda *_: int(TaskStatus.STEP_FAILED))
     predictor = Predictor(models)
@@ -62,11 +79,11 @@ def test_a_call_that_ends_with_a_status_counts_too(models, monkeypatch):
     assert not predictor.is_slow(models.all[0])
 
 
-def test_a_batch_is_measured_as_one_call_of_each(models, monkeypatch):
+def test_a_batch_is_measured_as_one_call_of_each(models, clock, monkeypatch):
     run = ModelCaller.call
 
     def long(*arguments):
-        time.sleep(SLOW_S / 10)
+        clock.sleep(SLOW_S / 10)
         return run(*arguments)
 
     monkeypatch.setattr(ModelCaller, "call", long)

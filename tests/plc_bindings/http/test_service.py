@@ -19,6 +19,7 @@ from plc_bindings.security.tokens import hashed
 from plc_bindings.web.door import HEADERS_OF_ALL
 from tests.plc_bindings.http.plant import loaded, policy_input, served, x_of
 from tests.plc_bindings.modbus.test_tls import Authority
+from tests.waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_an_answer_names_the_version_that_computed():
         x, answers = x_of(48), []
 
         def ask():
-            for _ in range(30):
+            while sum(answer["model_version"] == "2" for answer in answers) < 30:
                 body = {
                     "inputs": [{"name": "x", "datatype": "FP32", "shape": [48, 16], "data": x.reshape(-1).tolist()}]
                 }
@@ -65,8 +66,7 @@ def test_an_answer_names_the_version_that_computed():
         threads = [threading.Thread(target=ask) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while len(answers) < 20:
-            time.sleep(0.001)
+        wait_for(lambda: len(answers) >= 20)
         station.slots["policy"].update(second)
         for thread in threads:
             thread.join()
@@ -154,12 +154,12 @@ def test_too_many_requests_are_refused_and_audited():
     with served(limits=Limits(requests_per_second=3)) as station:
         connection = http.client.HTTPConnection("127.0.0.1", station.port, timeout=10)
         found = []
-        for _ in range(4):
+        while 429 not in found:  # on a slow machine the second may be over before the fourth comes
             connection.request("GET", "/v2")
             answer = connection.getresponse()
             answer.read()
             found.append(answer.status)
-        assert found == [200, 200, 200, 429]
+        assert found[:-1] == [200] * (len(found) - 1) and len(found) > 3
         assert station.audited == [("127.0.0.1", "request", "refused: too many requests")]
         connection.close()
 
@@ -201,26 +201,27 @@ def test_large_bodies_at_once_are_few():
     def begin(address):
         one = socket.create_connection(("127.0.0.1", found.port), timeout=20, source_address=(address, 0))
         one.sendall(b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20000\r\n\r\n")
-        time.sleep(0.02)
         one.sendall(b"{" * 19_000)
         bodies.append(one)
         return one
 
-    with served(body_bytes=20_000, body_s=5) as found:
+    def hold(address):
+        before = found.server.bodies.held.total()
+        begin(address)
+        wait_for(lambda: found.server.bodies.held.total() > before)
+
+    with served(body_bytes=20_000, body_s=60) as found:
         for address in ("127.0.0.1", "127.0.0.2"):
-            begin(address), begin(address)
+            hold(address), hold(address)
             assert b"503" in (answer := begin(address).recv(4096)) and b"of yours" in answer
         assert b"503" in (answer := begin("127.0.0.3").recv(4096)) and b"of yours" not in answer
         for one in bodies:
             one.close()
-        deadline = time.monotonic() + 10
-        while (held := found.server.bodies.held) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert held == {}
+        wait_for(lambda: not found.server.bodies.held)
 
 
 def test_who_promises_much_and_sends_nothing_is_in_nobodys_way():
-    with served(body_bytes=20_000, body_s=5) as found:
+    with served(body_bytes=20_000, body_s=60) as found:
         head = b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         idle = [socket.create_connection(("127.0.0.1", found.port), timeout=20) for _ in range(8)]
         for one in idle:
@@ -271,10 +272,7 @@ def test_nothing_is_computed_for_who_has_gone():
         beside = time.monotonic() - begin
         for one in gone:
             one.close()
-        begin = time.monotonic()
-        while found.server.models["slow"].counts.failed < 6 and time.monotonic() - begin < 20:
-            time.sleep(0.01)
-        assert found.server.models["slow"].counts.failed == 6
+        wait_for(lambda: found.server.models["slow"].counts.failed == 6)
         assert found.server.models["slow"].counts.good == 0
         assert beside < 5
 

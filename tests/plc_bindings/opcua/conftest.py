@@ -17,8 +17,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def served(folders: tuple[Path, Path]):
-    """(plant, server, a client's certificates), for all tests of a file: filling an address space takes seconds."""
+def running(folders: tuple[Path, Path]):
+    """For all tests of a file: filling an address space takes seconds."""
     plant = Plant()
     with serving(plant, options(folders[0])) as server:
         yield plant, server, folders[1]
+
+
+@pytest.fixture
+def served(running):
+    """(plant, server, a client's certificates); the plant is as new."""
+    running[0].as_new()
+    return running

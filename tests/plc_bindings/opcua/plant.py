@@ -32,6 +32,7 @@ from plc_bindings.opcua.options import OpcUaOptions, Role
 from plc_bindings.opcua.server import OpcUaServer
 from plc_bindings.security.access import Access, Limits
 from plc_bindings.security.tokens import hashed
+from tests.waiting import PATIENCE_S
 
 TAGS = Struct(
     "ST_Tags",
@@ -65,8 +66,13 @@ class Tags(Area):
 
     def __init__(self) -> None:
         super().__init__("Tags", TAGS, can_write=True)
+        self.looks = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """As they were at first."""
         self.data = struct.pack("<fiH?32s8f", 1.5, -7, 42, False, b"conveyor", *range(8))
-        self.quality, self.timestamp_ns, self.looks = Quality.GOOD, time.monotonic_ns(), 0
+        self.quality, self.timestamp_ns = Quality.GOOD, time.monotonic_ns()
 
     def read(self) -> bytes:
         return self.data
@@ -117,6 +123,13 @@ class Plant:
         self.models = Models({"policy": rt_engine.ModelSlot(model())})
         self.audit: list[tuple[str, str, str]] = []
         self.access = Access(writable=writable, limits=limits, audit=lambda *line: self.audit.append(line))
+
+    def as_new(self) -> "Plant":
+        """Values, and what was told, as they were at first; for tests that share a server."""
+        self.tags.reset()
+        self.task.written.clear()
+        self.audit.clear()
+        return self
 
     def refused(self) -> list[str]:
         return [f"{what}: {outcome}" for _, what, outcome in self.audit if outcome.startswith("refused")]
@@ -225,8 +238,7 @@ class Heard:
         self.values.append((node_.nodeid.Identifier, value, data.monitored_item.Value.StatusCode.value))
 
     async def until(self, wanted: Any) -> None:
-        for _ in range(200):
-            if wanted(self.values):
-                return
+        end = time.monotonic() + PATIENCE_S
+        while not wanted(self.values):
+            assert time.monotonic() < end, self.values
             await asyncio.sleep(0.02)
-        raise AssertionError(self.values)

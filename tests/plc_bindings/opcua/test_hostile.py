@@ -18,13 +18,14 @@ from plc_bindings.opcua.connection import HELLO_S, Connection, Turnstile
 from plc_bindings.opcua.options import OpcUaLimits
 from plc_bindings.security.access import Access, Limits
 from tests.plc_bindings.opcua.plant import Heard, Plant, connected, node, options, refusal, run, serving
+from tests.waiting import PATIENCE_S, wait_for
 
 HELLO = b"HELF" + struct.pack("<I5Ii", 43, 0, 65535, 65535, 0, 0, 11) + b"opc.tcp://x"
 LIMITS = OpcUaLimits(sessions=3, subscriptions=2, items=5, nodes=10)
 
 
 @pytest.fixture(scope="module")
-def served(folders):
+def running(folders):
     """A server with little room."""
     plant = Plant(limits=Limits(connections=8, connections_per_address=8))
     with serving(plant, options(folders[0], limits=LIMITS)) as server:
@@ -38,16 +39,17 @@ async def works(server, folder):
         return await node(client, "Tags.Word").read_value()
 
 
-def said(server, *parts, wait_s=0.5):
-    """(what comes back, whether it was closed then)"""
-    with socket.create_connection(server.address, timeout=5.0) as sock:
+def said(server, *parts, closes=True):
+    """(what comes back, whether it was closed then); `closes`: that is waited for, else it stays open for a moment at least."""
+    with socket.create_connection(server.address, timeout=PATIENCE_S) as sock:
         got = b""
         try:
             for part in parts:
                 sock.sendall(part)
-            sock.settimeout(wait_s)
             while data := sock.recv(65536):
                 got += data
+                if not closes:
+                    sock.settimeout(0.3)
         except TimeoutError:
             return got, False
         except OSError:
@@ -74,7 +76,7 @@ def test_what_announces_too_much_is_not_waited_for(served):
 
 def test_a_message_byte_by_byte_is_a_message(served):
     _, server, _ = served
-    got, closed = said(server, *(HELLO[i : i + 1] for i in range(len(HELLO))))
+    got, closed = said(server, *(HELLO[i : i + 1] for i in range(len(HELLO))), closes=False)
     assert (got[:4], closed) == (b"ACKF", False)
 
 
@@ -166,7 +168,7 @@ def test_there_is_an_end_to_connections_sessions_subscriptions_items_and_nodes(s
             ]
             async with connected(server, "anna", folder):
                 try:
-                    found["fourth session"] = await asyncio.wait_for(works(server, folder), 10)
+                    found["fourth session"] = await asyncio.wait_for(works(server, folder), PATIENCE_S)
                 except UaStatusCodeError as error:
                     found["fourth session"] = type(error).__name__
         return found
@@ -179,8 +181,8 @@ def test_there_is_an_end_to_connections_sessions_subscriptions_items_and_nodes(s
         "fourth session": "BadTooManySessions",
     }
     sockets = [socket.create_connection(server.address) for _ in range(12)]
-    time.sleep(0.3)
-    assert server.access.clients <= 8 and any("too many connections" in outcome for *_, outcome in plant.audit)
+    wait_for(lambda: any("too many connections" in outcome for *_, outcome in plant.audit))
+    assert server.access.clients <= 8
     for one in sockets:
         one.close()
 
