@@ -52,6 +52,14 @@ class Caller(Wire):
         assert answer[1] == 2 * COUNT, answer.hex()
         return struct.unpack("<IIf", self.result.to_memory(answer[2:]))
 
+    def repeat(self):
+        """Call until native code has answered; an interruption of the machine makes that later."""
+        for i in range(50):
+            self.call(sample(i))
+            if self.replayed():
+                return
+        pytest.fail("nothing was replayed")
+
     def replayed(self):
         """How many calls native code has answered on all connections."""
         return sum(connection._repeated.replay.answered for connection in self.server.connections)
@@ -99,9 +107,10 @@ def _replayed_of_fifty(plant, order):
 def test_other_requests_see_the_newest_call(caller, plant):
     """Result and inputs of a call that Python did not see."""
     model = plant.slots["policy"].model
-    for i in range(10):
-        caller.call(sample(i))
-    assert caller.replayed()
+    caller.repeat()
+    before = caller.replayed()
+    while caller.replayed() == before:
+        caller.call(sample(9))
     assert caller.read() == (0, 1, direct(model, sample(9)))
     inputs = caller.ask(struct.pack(">BHH", 3, caller.block.inputs, SIZE))
     assert inputs[2:] == struct.pack(">7f", *sample(9))
@@ -132,18 +141,18 @@ def test_a_hot_update_is_taken_by_the_next_call(caller, plant):
         caller.call(sample(i))
     second = rt_engine.load(POLICY.with_name("policy-v2.onnx"))
     plant.slots["policy"].update(second)
+    before = caller.replayed()
     for i in range(5, 15):
         assert caller.call(sample(i)) == (0, 2, direct(second, sample(i)))
-    assert caller.replayed() > 5
+    assert caller.replayed() > before
 
 
 def test_nan_has_its_status(caller):
-    for i in range(5):
-        caller.call(sample(i))
+    caller.repeat()
     before = caller.replayed()
-    status, version, _ = caller.call([float("nan")] * 7)
-    assert (status, version) == (106, 1)
-    assert caller.replayed() == before + 1
+    while caller.replayed() == before:  # once at least without Python
+        status, version, _ = caller.call([float("nan")] * 7)
+        assert (status, version) == (106, 1)
     assert caller.read()[0] == 106
     assert caller.call(sample(0))[0] == 0
 
@@ -203,9 +212,7 @@ def test_a_call_waits_for_the_slow_one_before_it(plant, monkeypatch):
     plant.map = RegisterMap(plant.database, plant.models)
     call = Predictor.call
     with serving(plant) as server, closing(Caller(plant, server)) as caller:
-        for i in range(5):
-            caller.call(sample(i))
-        assert caller.replayed()
+        caller.repeat()
         monkeypatch.setattr(Predictor, "call", lambda *args: (time.sleep(0.2), call(*args))[1])
         slow, fast = (
             struct.pack(">BHHHHB", 23, block.result, COUNT, block.inputs, SIZE, 28) + struct.pack(">7f", *sample(0))
@@ -223,9 +230,7 @@ def test_answers_keep_their_order_behind_several_slow_calls(plant, monkeypatch):
     plant.map = RegisterMap(plant.database, plant.models)
     call = Predictor.call
     with serving(plant) as server, closing(Caller(plant, server)) as caller:
-        for i in range(5):
-            caller.call(sample(i))
-        assert caller.replayed()
+        caller.repeat()
         monkeypatch.setattr(Predictor, "is_slow", lambda self, model, count=1: model.name == "other")
         monkeypatch.setattr(
             Predictor, "call", lambda self, number, payload: (time.sleep(0.2), call(self, number, payload))[1]

@@ -14,7 +14,7 @@ from plc_bindings.modbus.options import ModbusOptions, Rtu
 from plc_bindings.modbus.server import ModbusServer
 from tests.plc_bindings.modbus.plant import serving
 from tests.terminals import joined_terminals
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 READ = bytes.fromhex("03 001a 0002")
 FORCE = bytes.fromhex("03 04 40 20 00 00")
@@ -29,7 +29,7 @@ class Line:
     def send(self, data):
         os.write(self.file, data)
 
-    def answer(self, seconds=2.0):
+    def answer(self, seconds=PATIENCE_S):
         """What comes until a frame is whole, or nothing comes any more."""
         data, end = b"", time.monotonic() + seconds
         while time.monotonic() < end and not (len(data) >= 4 and not rtu.crc(data)):

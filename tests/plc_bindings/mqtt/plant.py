@@ -30,6 +30,7 @@ from plc_bindings.mqtt.broker import BrokerOptions
 from plc_bindings.mqtt.options import MqttOptions
 from plc_bindings.mqtt.server import MqttServer
 from plc_bindings.security.access import Access, Limits
+from tests.waiting import PATIENCE_S
 
 SENSORS = Struct(
     "ST_Sensors", (Field("temperature", LREAL, "degC"), Field("running", BOOL), Field("row", Array(INT, 3), "mm"))
@@ -120,7 +121,7 @@ def serving(
         thread.join(10)
 
 
-def wait(condition, why="did not happen", seconds=10):
+def wait(condition, why="did not happen", seconds=PATIENCE_S):
     """Until it is so; gives what the condition gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

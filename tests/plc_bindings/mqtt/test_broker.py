@@ -3,27 +3,28 @@
 import asyncio
 import contextlib
 import subprocess
+import time
 
 import pytest
 
 from plc_bindings.mqtt.broker import Broker, BrokerCounts, BrokerError, BrokerOptions, Message, _Waiting
 from tests.peers.mosquitto import Mosquitto
 from tests.plc_bindings.modbus.test_tls import Authority
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.peer("mosquitto")
 QUICK = {"retry_s": 0.05, "retry_most_s": 0.2, "keepalive_s": 5}
 
 
 def run(main):
-    return asyncio.run(asyncio.wait_for(main, 30))
+    return asyncio.run(asyncio.wait_for(main, 2 * PATIENCE_S))
 
 
 async def until(condition, why="did not happen"):
-    for _ in range(1000):
-        if condition():
-            return
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, why
         await asyncio.sleep(0.01)
-    raise AssertionError(why)
 
 
 @contextlib.asynccontextmanager
