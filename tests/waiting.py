@@ -15,12 +15,16 @@ _TURNS: Final = itertools.count(os.getpid() * 101)
 
 
 def wait_for(fact: Callable[[], object], timeout_s: float = PATIENCE_S, what: str = "") -> float:
-    """Wait until `fact()`; gives the seconds that it took, fails if it never comes true."""
-    start = time.monotonic()
+    """Wait until `fact()`; gives the seconds after which it was not yet so, fails if it never comes true.
+
+    So what is too late is seen, and what this thread was kept from seeing is not called so.
+    """
+    start = now = looked = time.monotonic()
     while not fact():
-        assert time.monotonic() - start < timeout_s, f"never came true: {what or fact}"
+        assert now - start < timeout_s, f"never came true: {what or fact}"
         time.sleep(0.001)
-    return time.monotonic() - start
+        looked, now = now, time.monotonic()
+    return looked - start
 
 
 def free_port() -> int:

@@ -22,7 +22,7 @@ from scheduler import Guard, Input, Output, Scheduler, Task
 from scheduler.errors import TaskError
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.scheduler.models import scale
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 NS = 1_000_000_000
 SAFE = -1.0
@@ -86,7 +86,7 @@ def plant() -> Iterator[Plant]:
     """A plant whose link runs."""
     plant = Plant()
     with plant.device, plant.link:
-        plant.link.wait_up(10.0)
+        plant.link.wait_up(PATIENCE_S)
         yield plant
         plant.device.go.set()
 
@@ -170,7 +170,7 @@ def test_a_link_that_is_stopped_leaves_safe_values() -> None:
     plant = Plant()
     with plant.device:
         plant.link.start()
-        plant.link.wait_up(10.0)
+        plant.link.wait_up(PATIENCE_S)
         with Scheduler([plant.task()]):
             wait_for(lambda: plant.device.written()[-1:] > [0.0])
             assert plant.link.stop()

@@ -32,7 +32,7 @@ from tests.fieldbus.ads.ads_plc import (
     Symbol,
     own_loopback,
 )
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 TIMEOUT_S = 0.2
 IEC = {
@@ -137,7 +137,7 @@ def test_every_fault_is_bad_within_the_timeout_and_recovers(plc: AdsPlc, mode: s
     """BAD no later than the timeout after the last good sample, the reason told, then GOOD and the outputs go on."""
     link, inputs, outputs = link_of(plc, mode)
     with link:
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         fault(plc)
         wait_for(lambda: inputs.read().quality is Quality.BAD)
         age_s = (time.monotonic_ns() - inputs.read().timestamp_ns) / 1e9
@@ -163,7 +163,7 @@ def test_after_a_restart_values_come_from_where_the_symbols_are_now(plc: AdsPlc,
     link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
     inputs = link.subscribe(image, ["x", "a"], "t")
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         plc.online_change([Symbol("MAIN.other", "LREAL"), Symbol("MAIN.n", "INT"), Symbol("MAIN.fX", "REAL")])
         plc.set("MAIN.other", 1e9)
         plc.set("MAIN.n", 42)
@@ -189,7 +189,7 @@ def test_one_request_per_direction_and_cycle(plc: AdsPlc) -> None:
     """In read mode a cycle is one sum write and one sum read, whatever the number of tags."""
     link, *_ = link_of(plc, "read")
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         cycles, requests = link.status().reads, plc.requests.get(READ_WRITE, 0)
         wait_for(lambda: link.status().reads > cycles + 20)
         assert plc.requests[READ_WRITE] - requests <= 2 * (link.status().reads - cycles + 1)
@@ -199,7 +199,7 @@ def test_notifications_cost_no_reads_of_values(plc: AdsPlc) -> None:
     """In notify mode no value is asked for after the start; they are pushed when they change."""
     link, inputs, _ = link_of(plc, "notify")
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         handles_read = []
         read = plc.read
         plc.read = lambda g, o, s: handles_read.append(g) or read(g, o, s)  # type: ignore[method-assign,func-returns-value]
@@ -343,7 +343,7 @@ def test_safe_values_are_confirmed_by_a_plc_in_run_alone(plc: AdsPlc, state_is_n
     plc.faults.state_is_no_value = state_is_no_value
     link, *_ = link_of(plc, "read")
     link.start()
-    link.wait_up(5.0)
+    link.wait_up(PATIENCE_S)
     plc.state = STOP
     assert link.stop() is False
     assert plc.get("MAIN.fU") == -1.0
@@ -355,7 +355,7 @@ def test_a_state_that_says_nothing_is_not_watched(plc: AdsPlc) -> None:
     plc.state = 0
     link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, is_state_watched=False)
     with link:
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         assert STATE not in plc.requests
 
 
@@ -437,7 +437,7 @@ def test_handles_are_given_back_at_the_end(plc: AdsPlc) -> None:
     """A controller keeps handles of clients that have gone: an orderly end leaves none, and no notification."""
     link, *_ = link_of(plc, "notify")
     with link:
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         assert len(plc.handles) == 3
         assert plc.notes() == 2
     assert not plc.handles

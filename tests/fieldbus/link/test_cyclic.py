@@ -20,7 +20,7 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.ports import Outputs
 from fieldbus.tags import Quality, Tag
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 TAGS = [Tag("x", "float64", "in"), Tag("u", "float64", "out", safe=-1.0)]
 TIMEOUT_S = 0.2
@@ -63,7 +63,7 @@ def test_a_link_reads_and_writes_until_it_is_stopped() -> None:
     x, u = link.subscribe(image, ["x"], "task"), link.drive(image, ["u"], "task")
     assert link.status().state == "stopped"
     link.start()
-    assert link.wait_up(5.0)
+    assert link.wait_up(PATIENCE_S)
     wait_for(lambda: u.write([0.5]) is None and 0.5 in link.written)
     sample = x.read()
     assert (sample.quality, sample.values[0] >= 1) == (Quality.GOOD, True)
@@ -91,13 +91,13 @@ def test_a_lost_connection_is_bad_at_once_and_recovers_by_itself(fault: DeviceEr
     link, image = Scripted(), ProcessImage()
     readers = [link.subscribe(image, ["x"], f"task{i}") for i in range(3)]
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         link.fault = fault
         wait_for(lambda: all(r.read().quality is Quality.BAD for r in readers))
         wait_for(lambda: link.status().state == "down")
         link.fault = None
         wait_for(lambda: all(r.read().quality is Quality.GOOD for r in readers))
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         assert link.opened >= 2
         assert link.status().reconnects >= 1
         assert link.status().last_error == str(fault)
@@ -108,13 +108,13 @@ def test_a_refusal_is_bad_but_keeps_the_connection() -> None:
     link, image = Scripted(), ProcessImage()
     x = link.subscribe(image, ["x"], "task")
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         link.fault = RefusedError("exception 2", 2)
         wait_for(lambda: x.read().quality is Quality.BAD and link.status().errors > 3)
         assert link.status().state == "degraded"
         link.fault = None
         wait_for(lambda: x.read().quality is Quality.GOOD)
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         assert (link.opened, link.status().reconnects) == (1, 0)
 
 
@@ -123,7 +123,7 @@ def test_an_error_of_our_own_is_bad_too_and_not_the_end() -> None:
     link, image = Scripted(), ProcessImage()
     x = link.subscribe(image, ["x"], "task")
     with link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         link.fault = ZeroDivisionError("bug")
         wait_for(lambda: x.read().quality is Quality.BAD)
         link.fault = None
@@ -134,13 +134,13 @@ def test_an_error_of_our_own_is_bad_too_and_not_the_end() -> None:
 def test_after_a_reconnect_the_first_write_is_fresh_or_safe() -> None:
     """A driver that went on: its newest sample. A driver that died meanwhile: the safe value."""
     for alive, first in ((True, 0.75), (False, -1.0)):
-        link, image = Scripted(timeout_s=0.05), ProcessImage()
+        link, image = Scripted(timeout_s=0.5), ProcessImage()
         u = link.drive(image, ["u"], "task")
         with link:
             wait_for(lambda u=u, link=link: u.write([0.5]) is None and 0.5 in link.written)  # type: ignore[misc]
             link.no_connection, link.fault = True, ConnectionLostError("cut")
             wait_for(lambda link=link: link.status().state == "down")  # type: ignore[misc]
-            time.sleep(0.06)  # longer than the timeout: the sample is old now
+            time.sleep(0.55)  # longer than the timeout: the sample is old now
             link.written.clear()
             writer = threading.Event()
 
@@ -199,7 +199,7 @@ def test_inputs_are_as_old_as_the_question() -> None:
     asked_ns = time.monotonic_ns() - round(0.5 * TIMEOUT_S * 1e9)
     link._exchange = lambda *_: asked_ns  # type: ignore[method-assign]
     with link:
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         assert x.read().timestamp_ns == asked_ns
         wait_for(lambda: x.read().quality is Quality.BAD)
         assert link.status().state == "up"
@@ -224,7 +224,7 @@ def test_stop_writes_safe_values_on_a_new_connection_if_the_old_one_is_cut() -> 
     """The cut is noticed by the last write itself: it is repeated on a new connection."""
     link = Scripted(cycle_s=0.5, timeout_s=1.0)
     link.start()
-    assert link.wait_up(5.0)
+    assert link.wait_up(PATIENCE_S)
 
     def cut_until_reopened(outputs: NDArray[np.float64], deadline_ns: int) -> None:
         if link.opened == 1:
@@ -263,7 +263,7 @@ def test_a_link_can_be_started_again_but_not_twice() -> None:
         link.start()
         with pytest.raises(ConfigurationError, match="link 'plc' runs already"):
             link.start()
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
         link.stop()
     assert link.stop() is False
 
@@ -306,11 +306,11 @@ def test_a_mistake_in_closing_does_not_end_the_thread() -> None:
 
     link = Stubborn()
     link.start()
-    assert link.wait_up(5.0)
+    assert link.wait_up(PATIENCE_S)
     link.fault = ConnectionLostError("cut")
     wait_for(lambda: "cannot close" in link.status().last_error)
     link.fault = None
-    assert link.wait_up(5.0)
+    assert link.wait_up(PATIENCE_S)
     assert link.stop() is True
     assert link.written[-1] == -1.0
 
@@ -319,7 +319,7 @@ def test_links_stop_at_the_same_time() -> None:
     """Asked to stop, a link writes its safe values although nobody waits for it yet."""
     link = Scripted()
     link.start()
-    link.wait_up(5.0)
+    link.wait_up(PATIENCE_S)
     link.ask_to_stop()
     wait_for(lambda: link.status().state == "stopped")
     assert link.written[-1] == -1.0

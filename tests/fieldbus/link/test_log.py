@@ -7,7 +7,7 @@ import pytest
 from fieldbus.errors import ConnectionLostError
 from fieldbus.link.log import MOST_LINES, WITHIN_S, ChangeLog
 from tests.fieldbus.link.test_cyclic import Scripted
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 def told(changes: list[tuple[str, float]]) -> list[str]:
@@ -48,11 +48,11 @@ def test_a_link_logs_both_directions(caplog: pytest.LogCaptureFixture) -> None:
     """At the level that is shown without any setting: one line when it is lost, one when it is back."""
     link = Scripted()
     with caplog.at_level(logging.WARNING), link:
-        link.wait_up(5.0)
+        link.wait_up(PATIENCE_S)
         link.no_connection, link.fault = True, ConnectionLostError("cut")
         wait_for(lambda: link.status().errors > 4)
         link.no_connection, link.fault = False, None
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
     lost, back = [record.getMessage() for record in caplog.records]
     assert lost == "link plc: down: cut"
     assert back.startswith("link plc: up again after ")

@@ -8,7 +8,7 @@ from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Tag
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 def test_a_mute_device_is_down_and_never_degraded(monkeypatch):
@@ -38,7 +38,7 @@ def test_a_link_that_is_good_stays_up() -> None:
             5.0,
         )
         with link:
-            assert link.wait_up(10.0)
+            assert link.wait_up(PATIENCE_S)
             since = link.status().since
             reads = link.status().reads
             wait_for(lambda: link.status().reads > reads + 100)

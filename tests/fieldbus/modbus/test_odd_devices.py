@@ -28,7 +28,7 @@ from fieldbus.modbus.plan import Options
 from fieldbus.modbus.protocol import PASSING
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.odd_device import Odd
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 BIT = Tag("warning", "bool", "out", address=ModbusAddress("holding", 4, bit=0))
 X = Tag("x", "uint16", "in", address=ModbusAddress("holding", 10))
@@ -193,7 +193,7 @@ def test_a_device_that_hears_nothing_after_connecting() -> None:
         link, _ = linked(device, [X], habits=Habits(connect_pause_s=0.3))
         link.timeout_s = 0.1
         with link:
-            assert link.wait_up(5.0)
+            assert link.wait_up(PATIENCE_S)
             assert (device.connections, link.status().errors) == (1, 0)
 
 
@@ -289,7 +289,7 @@ def test_a_refusal_that_passes_leaves_the_values(code: int) -> None:
         assert channel is not None
         seen: set[Quality] = set()
         with link:
-            link.wait_up(5.0)
+            link.wait_up(PATIENCE_S)
             wait_for(lambda: seen.add(channel.read().quality) is None and link.status().errors > 20)
         assert (seen, device.connections) == ({Quality.GOOD, Quality.STALE}, 1)
 

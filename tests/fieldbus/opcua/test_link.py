@@ -23,7 +23,7 @@ from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.opcua.server import URI, serving
-from tests.waiting import PATIENCE_S, free_port
+from tests.waiting import PATIENCE_S, free_port, wait_for
 
 UNCERTAIN, BAD_SENSOR = 0x40900000, 0x808C0000
 CYCLE_S, TIMEOUT_S = 0.02, 1.0
@@ -79,7 +79,7 @@ def test_every_type_arrives_in_its_units(server):
         tag("number", "int32", address="i=2259"),
     ]
     with linked(server.url, tags) as link:
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
         found = soon(lambda: [v.values for v in link.values() if v.quality == Quality.GOOD])
         soon(lambda: all(v.quality == Quality.GOOD for v in link.values()))
         found = [v.values for v in link.values()]
@@ -133,7 +133,7 @@ def test_a_node_that_comes_later_is_found(server, monkeypatch):
     with linked(server.url, [tag("speed"), tag("late")]) as link:
         soon(lambda: link.status().state == "degraded")
         server.do(server._add(server.server.nodes.objects, "late", 5.0, ua.VariantType.Float))
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
         soon(lambda: value(link, "late") == (5.0,))
 
 
@@ -174,16 +174,14 @@ def test_outputs_are_written_changed_refreshed_and_safe_when_their_task_dies(ser
     link = linked(server.url, tags)
     driven = link.drive(image, ["set"], "task")
     with link:
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
         driven.write([9.0], Quality.GOOD, time.monotonic_ns())
         soon(lambda: server.get("set") == 5.0)
         driven.write([2.0], Quality.GOOD, time.monotonic_ns())
         soon(lambda: server.get("set") == 2.0)
         server.set("sets", [7.0, 7.0])
-        soon(lambda: server.get("sets") == [0.0, 0.0], TIMEOUT_S)
-        begun = time.monotonic()
-        soon(lambda: server.get("set") == -1.0)
-        assert time.monotonic() - begun < TIMEOUT_S + 0.5
+        soon(lambda: server.get("sets") == [0.0, 0.0])
+        assert wait_for(lambda: server.get("set") == -1.0) < 1.9 * TIMEOUT_S
         driven.write([3.0], Quality.GOOD, time.monotonic_ns())
         soon(lambda: server.get("set") == 3.0)
         assert link.stop()
@@ -202,8 +200,8 @@ def lost(link, channel, act, within_s):
     soon(lambda: channel.latest()[3] == Quality.GOOD)
     begun = time.monotonic()
     act()
-    soon(lambda: channel.latest()[3] == Quality.BAD, within_s + 2)
-    took = time.monotonic() - begun
+    acted_s = time.monotonic() - begun
+    took = acted_s + wait_for(lambda: channel.latest()[3] == Quality.BAD)
     assert took <= within_s
     return took
 
@@ -212,7 +210,7 @@ def test_a_server_that_hangs_is_lost_within_the_timeout_and_back_by_itself(serve
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        lost(link, channel, lambda: server.hang(2.0), TIMEOUT_S + 0.3)
+        lost(link, channel, lambda: server.hang(2.0), 1.9 * TIMEOUT_S)
         server.set("speed", 8.0)
         soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 8.0)
         assert link.status().reconnects >= 1
@@ -222,7 +220,7 @@ def test_a_server_that_answers_and_tells_nothing_any_more_is_lost(server):
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        lost(link, channel, server.mute, TIMEOUT_S + 0.3)
+        lost(link, channel, server.mute, 1.9 * TIMEOUT_S)
         assert "said nothing for" in link.status().lost_reason
         soon(lambda: channel.latest()[3] == Quality.GOOD)
 
@@ -236,7 +234,7 @@ def test_after_a_restart_namespaces_have_other_indices(server):
             soon(lambda: channel.latest()[3] == Quality.GOOD)
             space = first.space
             first.do(first.server.stop())
-        soon(lambda: channel.latest()[3] == Quality.BAD, TIMEOUT_S + 0.3)
+        assert wait_for(lambda: channel.latest()[3] == Quality.BAD) < 1.9 * TIMEOUT_S
         with serving(port=port, before=3) as second:
             second.set("speed", 6.0)
             soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 6.0)
@@ -273,14 +271,14 @@ def test_whoever_stood_still_takes_no_old_answer_for_a_new_one(server):
         link._turn_ns = time.monotonic_ns() - 3 * 10**9
         soon(lambda: link.status().reconnects)
         assert "stood still" in link.status().lost_reason
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
 
 
 def test_questions_go_in_batches_that_the_server_takes(server, monkeypatch):
     monkeypatch.setattr(session_module, "BATCH", 3)
     tags = [tag(f"t{n}", node="speed") for n in range(10)]
     with linked(server.url, tags) as link:
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
         soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
 
 
@@ -302,7 +300,7 @@ def test_a_request_that_is_too_large_is_asked_in_parts_from_then_on(server, monk
     monkeypatch.setattr(session_module.Session, "ask", small)
     tags = [tag(f"t{n}", node="speed") for n in range(10)]
     with linked(server.url, tags) as link:
-        assert link.wait_up(10)
+        assert link.wait_up(PATIENCE_S)
         soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
     assert refused == [7, 40, 20, 10]
 

@@ -16,6 +16,7 @@ from station.commands.shared.explaining import explained
 from station.errors import ExitCode
 from tests import ROOT
 from tests.station.stations import write_station
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_link_without_a_thread_can_be_stopped_and_started_again(monkeypatch):
             link.start()
     assert link.stop() is False
     with link:
-        assert link.wait_up(5.0)
+        assert link.wait_up(PATIENCE_S)
 
 
 def _no_thread(_):
