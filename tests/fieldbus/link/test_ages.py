@@ -109,7 +109,7 @@ tags = [Tag("u", "float64", "out", safe=-1.0, address=ModbusAddress("holding", 0
 link, image = ModbusLink("l", tags, Tcp("127.0.0.1", PORT), 0.002, TIMEOUT_S), ProcessImage()
 u, x = link.drive(image, ["u"], "task"), link.subscribe(image, ["x"], "task")
 with link:
-    link.wait_up(PATIENCE_S)
+    link.wait_up(60.0)
     for line in sys.stdin:
         until = time.monotonic() + 0.1
         while time.monotonic() < until:
