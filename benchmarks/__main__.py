@@ -42,6 +42,7 @@ def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Pro
             title=chosen.title,
             target=TARGETS.get(chosen.name),
             tolerance=made.tolerance,
+            samples=made.samples,
             seconds=seconds,
             step=step,
         )

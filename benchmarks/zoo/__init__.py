@@ -39,6 +39,8 @@ class Made:
     inputs: Arrays
     outputs: Arrays
     tolerance: float
+    samples: tuple[Arrays, ...] = ()
+    """Inputs that take their turns where time may depend on them; none where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Entry:
     """(output, input) pairs that carry state from run to run."""
     source: Path
     tools: tuple[str, ...]
+    samples: Callable[[], NDArray[Any]] | None = None
+    """Samples [count, ...] for the only input, if time may depend on it."""
 
     def get(self) -> Made:
         """The exported files, made if they are not in the cache yet."""
@@ -71,7 +75,9 @@ class Entry:
             {k.removeprefix(prefix): stored[k] for k in stored.files if k.startswith(prefix)}
             for prefix in ("in:", "out:")
         )
-        return Made(model, inputs, outputs, self.tolerance)
+        rows = () if self.samples is None else self.samples()
+        samples = tuple({name: row.reshape(x.shape) for name, x in inputs.items()} for row in rows)
+        return Made(model, inputs, outputs, self.tolerance, samples)
 
 
 def _write(path: Path, arrays_path: Path, model: onnx.ModelProto, inputs: Arrays, outputs: Arrays) -> None:
@@ -98,12 +104,13 @@ def model(
     tolerance: float = 1e-5,
     state: tuple[tuple[str, str], ...] = (),
     tools: tuple[str, ...] = (),
+    samples: Callable[[], NDArray[Any]] | None = None,
 ) -> Callable[[Callable[[], Export]], Callable[[], Export]]:
-    """Register a function that exports a model of the zoo. `tools` are the packages that make it."""
+    """Register a function that exports a model of the zoo. `tools` are the packages that make it; `samples`: see `Entry`."""
 
     def register(export: Callable[[], Export]) -> Callable[[], Export]:
         source = Path(export.__code__.co_filename)
-        _ENTRIES[name] = Entry(name, title, export, tolerance, state, source, tools)
+        _ENTRIES[name] = Entry(name, title, export, tolerance, state, source, tools, samples)
         return export
 
     return register

@@ -1,4 +1,4 @@
-"""Tree ensembles of scikit-learn, LightGBM and XGBoost: 16 features, one sample at a time."""
+"""Tree ensembles of scikit-learn, LightGBM and XGBoost: 16 features, one sample at a time, each run another."""
 
 import warnings
 from typing import Any
@@ -52,7 +52,7 @@ def named(proto: Any, x: NDArray[np.float32], outputs: list[NDArray[Any]]) -> Ex
     )
 
 
-@model("random-forest", "random forest 100 x depth 8", tools=SKLEARN)
+@model("random-forest", "random forest 100 x depth 8", tools=SKLEARN, samples=lambda: samples(3)[0])
 def random_forest() -> Export:
     """Three classes, labels and probabilities."""
     x, y = samples(3)
@@ -60,7 +60,7 @@ def random_forest() -> Export:
     return export_sklearn(forest, x, [forest.predict(x[:1]), forest.predict_proba(x[:1]).astype(np.float32)])
 
 
-@model("gradient-boosting", "gradient boosting 200 x depth 5", tools=SKLEARN)
+@model("gradient-boosting", "gradient boosting 200 x depth 5", tools=SKLEARN, samples=lambda: samples(2)[0])
 def gradient_boosting() -> Export:
     """Two classes, labels and probabilities."""
     x, y = samples(2)
@@ -68,7 +68,7 @@ def gradient_boosting() -> Export:
     return export_sklearn(trees, x, [trees.predict(x[:1]), trees.predict_proba(x[:1]).astype(np.float32)])
 
 
-@model("lightgbm", "LightGBM 100 x 31 leaves", tools=("lightgbm", "onnxmltools"))
+@model("lightgbm", "LightGBM 100 x 31 leaves", tools=("lightgbm", "onnxmltools"), samples=lambda: samples(2)[0])
 def lightgbm() -> Export:
     """Two classes, labels and probabilities."""
     from lightgbm import LGBMClassifier
@@ -84,7 +84,7 @@ def lightgbm() -> Export:
         return named(_one_sample(proto), x, [trees.predict(x[:1]), trees.predict_proba(x[:1]).astype(np.float32)])
 
 
-@model("xgboost", "XGBoost 100 x depth 6", tools=("xgboost", "onnxmltools"))
+@model("xgboost", "XGBoost 100 x depth 6", tools=("xgboost", "onnxmltools"), samples=lambda: samples(0)[0])
 def xgboost() -> Export:
     """A regression."""
     from onnxmltools import convert_xgboost

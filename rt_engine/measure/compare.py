@@ -4,11 +4,15 @@
     round 2   ours ... | onnxruntime ... | openvino ...      a slow moment of the machine hits all of them
     cold      the same, with the caches emptied before each run
 
+Where samples are given, each run has the next of them: what branches on its inputs (trees as code) is quick on one that it has
+just seen.
+
 p50 is the median of the rounds' medians; p99 and p99.9 are over all runs; a ratio is the median of the rounds' ratios.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +128,7 @@ def compare(
     title: str = "",
     target: float | None = None,
     tolerance: float = 1e-4,
+    samples: Sequence[Arrays] = (),
     seconds: float = 2.0,
     cold: bool = True,
     step: Step = lambda what: None,
@@ -132,6 +137,7 @@ def compare(
 
     Args:
         expected: outputs by name; without them, those of the first peer that runs the model, else our own.
+        samples: other inputs, of which each run that is timed has the next; without them, all have `inputs`.
         seconds: for all warm rounds together.
     """
     runners: dict[str, Runner] = {}
@@ -148,7 +154,7 @@ def compare(
     )
     errors = {name: difference(result, expected) for name, result in results.items()}
     wrong = {name: error for name, error in errors.items() if error > tolerance}
-    warm, cold_ns = _warm(runners, seconds, step), _cold(runners, step) if cold else {}
+    warm, cold_ns = _warm(runners, samples, seconds, step), _cold(runners, samples, step) if cold else {}
     timings = {
         name: Timing(
             float(np.median([np.median(r) for r in rounds])),
@@ -167,7 +173,20 @@ def compare(
     return Comparison(name or title or path.stem, title or path.stem, target, timings, refused, wrong, work, ran)
 
 
-def _warm(runners: Mapping[str, Runner], seconds: float, step: Step) -> dict[str, list[Times]]:
+def _in_turns(runner: Runner, count: int, samples: Sequence[Arrays], measure: Callable[[int], Times]) -> Times:
+    """Times of `count` runs, each with the next sample; feeding it is not timed."""
+    if not samples:
+        return measure(count)
+    times = np.zeros(count, np.int64)
+    for i in range(count):
+        runner.feed(samples[i % len(samples)])
+        times[i] = measure(1)[0]
+    return times
+
+
+def _warm(
+    runners: Mapping[str, Runner], samples: Sequence[Arrays], seconds: float, step: Step
+) -> dict[str, list[Times]]:
     """Rounds of every engine, in turns."""
     counts = {}
     for name, runner in runners.items():
@@ -179,17 +198,18 @@ def _warm(runners: Mapping[str, Runner], seconds: float, step: Step) -> dict[str
     for i in range(ROUNDS):
         step(f"round {i + 1} of {ROUNDS}")
         for name, runner in runners.items():
-            times[name].append(runner.measure(counts[name]))
+            times[name].append(_in_turns(runner, counts[name], samples, runner.measure))
     return times
 
 
-def _cold(runners: Mapping[str, Runner], step: Step) -> dict[str, float]:
+def _cold(runners: Mapping[str, Runner], samples: Sequence[Arrays], step: Step) -> dict[str, float]:
     sweeper = Sweeper()
     times: dict[str, list[Times]] = {name: [] for name in runners}
     for _ in range(3):
         for name, runner in runners.items():
             step(f"cold caches, {name}")
-            times[name].append(runner.measure_cold(COLD_RUNS // 3, sweeper))
+            cold = partial(runner.measure_cold, sweeper=sweeper)
+            times[name].append(_in_turns(runner, COLD_RUNS // 3, samples, cold))
     return {name: float(np.median(np.concatenate(rounds))) for name, rounds in times.items()}
 
 

@@ -41,6 +41,9 @@ class Runner(Protocol):
     def result(self) -> dict[str, NDArray[Any]]:
         """Run once; outputs by name."""
 
+    def feed(self, inputs: Arrays) -> None:
+        """Other inputs, of the same shapes and types, for the runs to come."""
+
     def measure(self, count: int) -> Times:
         """Nanoseconds of each of `count` runs in a row."""
 
@@ -57,18 +60,19 @@ class OurRunner:
         except EngineError as error:
             raise RefusedError(short(error).replace(f"{path} cannot run: - ", "")) from error
         self.context = self.model.context()
-        self._inputs = inputs
-        self._fill()
+        self.feed(inputs)
         self.context.run()
         self.run: Callable[[], object] = self.context.run
 
-    def _fill(self) -> None:
-        for name, value in self._inputs.items():
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`. State is an input here."""
+        self._inputs = inputs
+        for name, value in inputs.items():
             (self.context.state if name in self.context.state else self.context.inputs)[name] = value
 
     def result(self) -> dict[str, NDArray[Any]]:
         """See `Runner`."""
-        self._fill()
+        self.feed(self._inputs)
         self.context.run()
         return {name: view.copy() for name, view in self.context.outputs.items()}
 

@@ -53,6 +53,11 @@ class Mnn(PythonRunner):
         kind = self._mnn.Halide_Type_Int if whole else self._mnn.Halide_Type_Float
         return self._mnn.Tensor(data.shape or (1,), kind, data, self._mnn.Tensor_DimensionType_Caffe)
 
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`."""
+        self._inputs = {name: (theirs, self._tensor(inputs[name])) for name, (theirs, _) in self._inputs.items()}
+        self._fill()
+
     def _fill(self) -> None:
         for theirs, ours in self._inputs.values():
             theirs.copyFrom(ours)

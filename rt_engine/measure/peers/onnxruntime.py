@@ -38,6 +38,11 @@ class OnnxRuntime(PythonRunner):
             binding.bind_ortvalue_output(name, value)
         self.run = lambda: session.run_with_iobinding(binding)
 
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`."""
+        for name, value in inputs.items():
+            self._inputs[name].update_inplace(np.ascontiguousarray(value))
+
     def result(self) -> dict[str, NDArray[Any]]:
         """See `Runner`."""
         self.run()

@@ -38,6 +38,11 @@ class OpenVino(PythonRunner):
         infer = InferRequest.infer  # what `request.infer` calls after it has looked through its arguments
         self.run = lambda: infer(request, {}, share_outputs=True, decode_strings=False)
 
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`."""
+        for name, value in inputs.items():
+            self._arrays[name][...] = value
+
     def result(self) -> dict[str, NDArray[Any]]:
         """See `Runner`."""
         self.run()

@@ -52,9 +52,15 @@ class Tl2cgen(PythonRunner):
         library = self._compiled(Path(self._folder.name), x.size)
         library.rt_input.restype = library.rt_output.restype = ctypes.c_void_p
         library.rt_once.restype, library.rt_once.argtypes = None, []
-        ctypes.memmove(library.rt_input(), np.ascontiguousarray(x).ctypes.data, x.nbytes)
+        self._input = library.rt_input()
+        self.feed(inputs)
         self._sums = np.ctypeslib.as_array((ctypes.c_float * self._targets).from_address(library.rt_output()))
         self.run = library.rt_once
+
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`."""
+        (x,) = inputs.values()
+        ctypes.memmove(self._input, np.ascontiguousarray(x).ctypes.data, x.nbytes)
 
     def _compiled(self, folder: Path, features: int) -> Any:
         compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")

@@ -19,14 +19,20 @@ class Tract(PythonRunner):
 
         try:
             model = tract.onnx().load(str(path)).into_model()
-            order = [model.input_name(i) for i in range(model.input_count())]
+            self._order = [model.input_name(i) for i in range(model.input_count())]
             self._state = state = model.into_runnable().spawn_state()
-            self._inputs = tensors = [tract.Tensor.from_numpy(np.ascontiguousarray(inputs[name])) for name in order]
-            state.run(tensors)
+            self.feed(inputs)
+            state.run(self._inputs)
         except (tract.TractError, KeyError) as error:
             raise RefusedError(f"cannot read: {short(error)}") from error
         self.names = list(outputs_of(path))
-        self.run = lambda: state.run(tensors)
+        self.run = lambda: state.run(self._inputs)
+
+    def feed(self, inputs: Arrays) -> None:
+        """See `Runner`."""
+        import tract
+
+        self._inputs = [tract.Tensor.from_numpy(np.ascontiguousarray(inputs[name])) for name in self._order]
 
     def result(self) -> dict[str, NDArray[Any]]:
         """See `Runner`."""

@@ -12,7 +12,7 @@ from rt_engine.measure.compare import compare, difference, steps
 from rt_engine.measure.engines import OURS, Engine, MissingPeerError, RefusedError
 from rt_engine.measure.examples import example_inputs, static_copy
 from rt_engine.measure.peaks import Peaks, clock_cost_ns, peaks
-from rt_engine.measure.peers import peers
+from rt_engine.measure.peers import is_installed, peers
 from tests import need
 
 FACTS = Peaks("p", "s", 1, 16, 32 << 10, 1 << 20, 8 << 20, 3.0, 96.0, 0.0, 200.0, 100.0, 50.0, 10.0)
@@ -158,3 +158,43 @@ def test_ours_against_onnxruntime(tmp_path):
     assert not found.wrong and not found.refused
     assert found.work is not None and found.work.macs == 20
     assert set(found.timings) == {"rt_engine", "onnxruntime"}
+
+
+def test_each_run_that_is_timed_has_the_next_sample(tmp_path):
+    """Two samples: the runner is fed one before each run, in turns, warm and cold."""
+    fed = []
+
+    class Fed(Fake):
+        def feed(self, inputs):
+            fed.append(inputs["x"])
+
+        def measure(self, count):
+            fed.append("run" if count == 1 else None)
+            return super().measure(count)
+
+        def measure_cold(self, count, sweeper):
+            return self.measure(count)
+
+    ours = Engine(OURS.name, (), lambda path, inputs: Fed(1000, (1.0, 2.0)))
+    samples = [{"x": "a"}, {"x": "b"}]
+    compare(tmp_path / "m.onnx", {}, {"y": np.array([1.0, 2.0])}, [ours], samples=samples, seconds=1e-5)
+    last_round, last_cold = fed[-20:-14], fed[-14:]
+    assert last_round == ["a", "run", "b", "run", "a", "run"]
+    assert last_cold == ["a", "run", "b", "run"] * 3 + ["a", "run"]
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino", "mnn", "tract"])
+def test_a_peer_that_is_fed_computes_with_that(tmp_path, name):
+    """Other inputs give what a runner of their own gives."""
+    need.package("onnxruntime")
+    if not is_installed(name):
+        pytest.skip(f"for benchmarks alone: {name}")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(mlp([3, 4, 2], "Tanh").SerializeToString())
+    one, other = ({"x": np.full((1, 3), v, np.float32)} for v in (1, -2))
+    (engine,) = peers(name)
+    fed, fresh, ours = engine.make(path, one), engine.make(path, other), OURS.make(path, one)
+    for runner in (fed, ours):
+        before = runner.result()["y"]
+        runner.feed(other)
+        assert difference(runner.result(), fresh.result()) < 1e-6 < difference({"y": before}, fresh.result())

@@ -35,6 +35,17 @@ def test_the_same_values(forest):
     np.testing.assert_allclose(y.ravel(), expected, rtol=1e-5)
 
 
+def test_another_sample_is_fed(forest):
+    """Its own value, which is another."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc: apt-get install gcc")
+    running, other = runner(peers("tl2cgen")[0], forest[0], X), runner(peers("tl2cgen")[0], forest[0], {"x": -X["x"]})
+    (first,), (wanted,) = running.result().values(), other.result().values()
+    running.feed({"x": -X["x"]})
+    (second,) = running.result().values()
+    assert second == wanted != first
+
+
 def test_a_machine_without_a_compiler_is_told(forest, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(RefusedError, match="no C compiler"):
