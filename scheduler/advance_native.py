@@ -7,7 +7,9 @@ import scheduler.deadlines as deadlines
 from rt_engine.recording.record_block import Flag
 from rt_engine.run.blocks import BLOCK, NEVER, SLICES
 from rt_engine.run.slices_native import MORE, begin
-from rt_engine.run.state_native import save_states
+from rt_engine.run.state_native import restore_states, save_states
+from rt_engine.run.team_native import await_until
+from rt_engine.status import Status
 from rt_native.counting import add_to
 from rt_native.lang import call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
@@ -30,6 +32,7 @@ _LAST_CYCLES, _MOST_CYCLES, _LAST_NS, _MOST_NS = _L.last_cycles, _L.most_cycles,
 _RUNS, _LATE, _OVERRUNS = _N.runs, _N.late_runs, _N.slice_overruns
 _SLICES, _RAN = offsets(BLOCK).slices, offsets(SLICES).ran_ns
 _MORE, _LIVE, _END, _NEVER, _ENDED = MORE, LIVE, END, NEVER, int(Flag.RUN_ENDED)
+_TEAM, _HELPER_LATE = _T.team, int(Status.HELPER_LATE)
 
 next_in_row = inline(deadlines.next_in_row)
 
@@ -74,7 +77,8 @@ def begin_run(task, sliced, block, tick):  # type: ignore[no-untyped-def]
 def spend(task, sliced, block, tick, is_second):  # type: ignore[no-untyped-def]
     """A slice of a block's run; gives MORE, or the run's status. A replay says which cycle ends it.
 
-    A second version behind the outputs begins nothing that would not fit: it may not cost the live one a tick.
+    A second version behind the outputs begins nothing that would not fit: it may not cost the live one a tick. Nor may helpers: what
+    they have begun is awaited until the rest of the cycle is needed, and no longer.
     """
     told, execute = load_i64(sliced + _TOLD), load_i64(sliced + _EXECUTE)
     now, clock = load_i64(task + _NOW), load_i64(task + _CLOCK)
@@ -82,8 +86,12 @@ def spend(task, sliced, block, tick, is_second):  # type: ignore[no-untyped-def]
         return call5(execute, block, now, clock, _NEVER, 1) if told == _END else _MORE
     begun, most = measured(task), load_i64(sliced + _SLICE)
     left = tick + shift_of(task) + load_i64(task + _PERIOD) - load_i64(sliced + _RESERVE) - begun
+    if load_i64(task + _TEAM) != 0:
+        await_until(load_i64(task + _TEAM), left)
     is_whole = -1 if is_second != 0 else (1 if left >= most else 0)
     status = call5(execute, block, now, clock, begun + min(most, left), is_whole)
+    if status == _HELPER_LATE:  # the model is not at fault: its next run begins where this one did
+        restore_states(block)
     took = measured(task) - begun
     if is_second == 0:  # what is counted is of the live version
         store_i64(sliced + _LONGEST, max(load_i64(sliced + _LONGEST), took))

@@ -121,7 +121,7 @@ class Instead:
         if task.slice_ns:
             if why := why_not(context._executable.program):
                 raise InterfaceError(f"task {task.name!r}, slice_s: {why}")
-            self._sliced[context] = slice_runs(context, task.slice_ns)
+            self._sliced[context] = slice_runs(context, task.slice_ns, threads=task.threads)
         if task.on_late is not None:
             needs_s = task.on_late.needs_s
             set_needs(context, measured_ns(context) if needs_s is None else round(needs_s * 1e9))

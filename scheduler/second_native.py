@@ -288,9 +288,12 @@ def follow_in_slices(task, watch):  # type: ignore[no-untyped-def]
         save_states(block)
         begin(slices)
     status = spend(task, slice_of(task), block, load_i64(task + _TICK), 1)
+    tick = load_i64(watch + _PENDING)
     if status != _MORE:
-        tick = load_i64(watch + _PENDING)
         store_i64(watch + _PENDING, 0)
+    if status == _HELPER_LATE:  # no fault of the version
+        add_to(watch + _SKIPPED, 1)
+    elif status != _MORE:
         end_second(task, watch, block, status, load_i64(slices + _RAN_NS), tick)
 
 

@@ -247,10 +247,6 @@ class Task:
                 self.cpu is not None and self.cpu in cpus,
                 f"helper_cpus {cpus} names core {self.cpu}, on which the task itself runs; give the helper another",
             ),
-            (
-                wanted > 0 and self.slice_s is not None,
-                f"slice_s {self.slice_s} and threads {self.threads}: a model in slices runs on one core; leave one of them out",
-            ),
         )
         for is_wrong, why in complaints:
             if is_wrong:

@@ -68,6 +68,20 @@ class Chain:
         found = [list(self._steps(*ends, (i * (v + m), i * (v + m) + v))) for i, ends in enumerate(pairwise(borders))]
         return found, len(found) * (v + m)
 
+    def within(self, times: Sequence[float], longest_ns: float) -> Iterator["Chain"]:
+        """The same, as chains of so many blocks as take no longer on one core; `times`: nanoseconds of the program's records."""
+        first, together = self.first, 0.0
+        for at in range(self.first, self.end, 3):
+            ns = sum(times[at : at + 3])
+            if at > first and together + ns > longest_ns:
+                yield self._of(first, at)
+                first, together = at, 0.0
+            together += ns
+        yield self._of(first, self.end)
+
+    def _of(self, first: int, end: int) -> "Chain":
+        return Chain(first, end, self.kernels, self.records[first - self.first : end - self.first])
+
     def _steps(self, first: int, end: int, own: tuple[int, int]) -> Iterator[Step]:
         """The records of tiles `first` to `end` - 1, with v and m at `own`."""
         begin = 0

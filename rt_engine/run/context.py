@@ -73,13 +73,18 @@ class Context:
 
     def _join(self, threads: int, team: int) -> bool:
         """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where it is too short."""
-        found = self._executable.fanned(threads)
-        if found is None:
+        if "slices" not in self._kept:  # else its records are laid out for threads already
+            self._lay(self._executable.fanned(threads))
+        if self._fanned is None:
             return False
-        self._fanned = fanned = found.joined(self._arena.address)
         self._arena.view(ARENA_HEADER)["spare"][0, 0] = team
-        self._fields["records"], self._fields["table"] = fanned.records.ctypes.data, fanned.table.address
         return True
+
+    def _lay(self, found: Fanned | None) -> None:
+        """Run these records of the program from the next run on; None: those of one core."""
+        self._fanned = found.joined(self._arena.address) if found else None
+        of = self._fanned or self._executable
+        self._fields["records"], self._fields["table"] = of.records.ctypes.data, of.table.address
 
     @property
     def shared(self) -> float:

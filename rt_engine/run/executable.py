@@ -1,8 +1,11 @@
 """A program bound to the kernels of this machine."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
@@ -50,8 +53,14 @@ class Executable:
     def fanned(self, threads: int) -> Fanned | None:
         """Its records for so many threads; None: it stays on one core."""
         if threads not in self._fanned:
-            self._fanned[threads] = fanned(self.program, self.records, self._addresses, self.library, threads)
+            self._fanned[threads] = self.fan(self.records, threads)
         return self._fanned[threads]
+
+    def fan(
+        self, records: NDArray[Any], threads: int, times: Sequence[float] | None = None, longest_ns: float = math.inf
+    ) -> Fanned | None:
+        """Records of the program for so many threads, as `fanned` makes them, with this machine's kernels."""
+        return fanned(self.program, records, self._addresses, self.library, threads, times, longest_ns)
 
 
 def _addresses(kernels: Sequence[str], library: Library) -> list[int]:

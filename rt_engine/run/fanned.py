@@ -9,6 +9,7 @@ Jumps stay right, as nothing moves. Pieces have the addresses of their kernels i
 records (`run.chains`), one among the pieces stands for them; what they hand on lies in memory that a context has besides its arena.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,23 +75,32 @@ class Fanned:
 
 
 def fanned(
-    program: Program, records: NDArray[Any], addresses: Sequence[int], library: Library, threads: int
+    program: Program,
+    records: NDArray[Any],
+    addresses: Sequence[int],
+    library: Library,
+    threads: int,
+    times: Sequence[float] | None = None,
+    longest_ns: float = math.inf,
 ) -> Fanned | None:
     """For so many threads; None where the model is too short, or nothing of it can be cut.
 
     Args:
         records: of the program, as they are quickest here.
         addresses: of its kernels.
+        times: nanoseconds of each record on one core; None: as sizes say.
+        longest_ns: what the records that are cut together take at most on one core; one alone may take longer.
     """
-    times = [about_ns(program.kernels[int(record["kernel"])], record) for record in records]
+    times = times or [about_ns(program.kernels[int(record["kernel"])], record) for record in records]
     if sum(times) < LEAST_MODEL_NS:
         return None
     kept = _places((*program.state, *program.inputs))
     records, elsewhere = moved_elsewhere(program, records, [*kept, *_places(program.outputs)])
     may = [not _writes_into(program.kernels[int(record["kernel"])], record, kept) for record in records]
-    cut, own_nbytes = _chained(program, records, times, may, threads)
+    cut, own_nbytes = _chained(program, records, times, may, threads, longest_ns)
     inside = inside_of(cut)
-    cut |= _in_strips(program, records, times, [ok and i not in inside for i, ok in enumerate(may)], threads)
+    free = [ok and i not in inside for i, ok in enumerate(may)]
+    cut |= _in_strips(Strips(program, records, free, ends_of(times, longest_ns)), times, threads)
     inside = inside_of(cut)
     for index, (record, ns) in enumerate(zip(records, times, strict=True)):
         if index not in inside and may[index] and ns >= LEAST_RECORD_NS:
@@ -132,11 +142,11 @@ def _with_own_memory(kernel: str, record: Any, pieces: list[NDArray[Any]]) -> tu
 
 
 def _chained(
-    program: Program, records: NDArray[Any], times: list[float], may: list[bool], threads: int
+    program: Program, records: NDArray[Any], times: Sequence[float], may: list[bool], threads: int, longest_ns: float
 ) -> tuple[Cut, int]:
     """What is cut as chains, and the bytes that the pieces of any of them need."""
     cut, most = Cut(), 0
-    for chain in chains_of(program, records):
+    for chain in (part for whole in chains_of(program, records) for part in whole.within(times, longest_ns)):
         at = slice(chain.first, chain.end)
         if all(may[at]) and sum(times[at]) >= 2 * LEAST_PIECE_NS:
             pieces, nbytes = chain.pieces(threads)
@@ -145,9 +155,20 @@ def _chained(
     return cut, most
 
 
-def _in_strips(program: Program, records: NDArray[Any], times: list[float], may: list[bool], threads: int) -> Cut:
+def ends_of(times: Sequence[float], longest_ns: float) -> set[int]:
+    """Where records end that take so long together, so that no strip is longer."""
+    found, together = set[int](), 0.0
+    for i, ns in enumerate(times):
+        together += ns
+        if together > longest_ns:
+            found.add(i)
+            together = ns
+    return found
+
+
+def _in_strips(strips: Strips, times: Sequence[float], threads: int) -> Cut:
     """What is cut together with layers before and behind it."""
-    cut, strips = Cut(), Strips(program, records, may)
+    cut = Cut()
     for strip in strips.longest(threads):
         ns = sum(times[strip.first : strip.end])
         if ns >= LEAST_RECORD_NS:

@@ -2,13 +2,15 @@
 
     records    a  b  c   d-----------------  e  f         as they took when they were run here, just now
     split      a  b  c   d1--- d2--- d3---   e  f         what is too long for a slice, where its kernel allows it (`run.pieces`)
+    threads    a  b--    d1-   d2-   d3-     e  f         each of these cut once more, for several cores (`run.fanned`)
     pieces     |a b c|  |d1---|d2---|d3---|  |e f|        at least `GROUP_NS` each: the clock is read behind every piece
 
 Native code runs the pieces (`rt_engine.run.slices_native`); the bits are those of a whole run.
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,14 +78,21 @@ class Sliced:
     """Of the longest that ran: what a branch takes that was not taken is a guess."""
     cycles: int
     """So many slices a run takes."""
+    threads: int
+    """That run it together; times are what they take, as far as one core tells."""
     too_long: tuple[TooLong, ...]
     """Pieces longer than a slice: the longest first."""
 
     def __str__(self) -> str:
         return (
-            f"in slices of {self.slice_ns / 1e3:,.0f} us a run of {self.run_ns / 1e6:,.3f} ms takes {self.cycles:,} cycles: "
-            f"in a task of 1 ms a result is {self.cycles:,} ms old; longest piece {self.longest_ns / 1e3:,.0f} us"
+            f"in slices of {self.slice_ns / 1e3:,.0f} us a run of {self.run_ns / 1e6:,.3f} ms{self.cores} takes {self.cycles:,} "
+            f"cycles: in a task of 1 ms a result is {self.cycles:,} ms old; longest piece {self.longest_ns / 1e3:,.0f} us"
         )
+
+    @property
+    def cores(self) -> str:
+        """On how many it runs, if on several."""
+        return f" on {self.threads} cores" if self.threads > 1 else ""
 
     @property
     def complaint(self) -> str:
@@ -123,20 +132,31 @@ def why_not(program: Program) -> str:
     return ""
 
 
-def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> Sliced:
-    """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew."""
+def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None, threads: int = 1) -> Sliced:
+    """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew.
+
+    For several threads it joins a team when it is laid out (`run.team`). A piece is no longer than a slice, where no helper comes.
+    """
+    context._lay(None)
     program = context._executable.program
     records = context._executable.records
+    part_ns = slice_ns / PARTS if threads == 1 else slice_ns
     least = measured(context, records)
     times = known(program.kernels, records, least)
     for _ in range(ROUNDS):
-        parts = {i: -int(-PARTS * t // slice_ns) for i, t in enumerate(times) if 2 * t > slice_ns}
+        parts = {i: math.ceil(t / part_ns) for i, t in enumerate(times) if t > part_ns}
         longer = split(program.kernels, records, parts)
         if len(longer) == len(records):
             break
         records, least = longer, measured(context, longer)
         times = known(program.kernels, records, least)
-    pieces = list(grouped(times, borders(program.kernels, records), min(group_ns or GROUP_NS, slice_ns // 4)))
+    laid = context._executable.fan(records, threads, times, part_ns) if threads > 1 else None
+    spans = laid.spans if laid else ()
+    times = by_all(times, spans, threads)
+    begins = borders(program.kernels, records) | {end for _, end in spans}
+    inside = {i for first, end in spans for i in range(first + 1, end)}
+    pieces = list(grouped(times, begins, min(group_ns or GROUP_NS, slice_ns // 4), inside))
+    context._lay(laid)
     lay_out(context, records, pieces, times)
     sums = [sum(times[first:end]) for first, end in pieces]
     ran = [ns for ns, (first, end) in zip(sums, pieces, strict=True) if (least[first:end] < NEVER).all()]
@@ -152,6 +172,7 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
         longest_ns=max(sums, default=0),
         surely_ns=max(ran, default=0),
         cycles=cycles_of(steps, slice_ns),
+        threads=threads if laid else 1,
         too_long=tuple(TooLong(node.name, node.operator, ns) for ns, node in nodes),
     )
 
@@ -179,8 +200,10 @@ def measured(context: Context, records: Records) -> NDArray[Any]:
 
 
 def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
-    """Let a context's block run these records, in these pieces; gives the memory, SLICES."""
-    if records is not context._executable.records:
+    """Let a context's block run these records, in these pieces, or what is laid out for threads in their place; gives SLICES."""
+    if context._fanned is not None:
+        address = context._fanned.records.ctypes.data
+    elif records is not context._executable.records:
         copy = Block(max(records.nbytes, 1))
         copy.view(RECORD, 0, len(records))[:] = records
         context._kept["records of slices"], address = copy, copy.address
@@ -261,11 +284,22 @@ def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Re
     return found
 
 
-def grouped(times: Sequence[int], begins: set[int], least_ns: int) -> Iterator[tuple[int, int]]:
-    """(first, end) of pieces: records in a row that take `least_ns` together, but for those that end at a border."""
+def by_all(times: Sequence[int], spans: Iterable[tuple[int, int]], threads: int) -> list[int]:
+    """What each record takes when what is cut is done by all threads: the first of a span does the work of all."""
+    found = list(times)
+    for first, end in spans:
+        found[first:end] = [-(-sum(times[first:end]) // threads), *[0] * (end - first - 1)]
+    return found
+
+
+def grouped(
+    times: Sequence[int], begins: Set[int], least_ns: int, inside: Set[int] = frozenset()
+) -> Iterator[tuple[int, int]]:
+    """(first, end) of pieces: records in a row that take `least_ns` together, but for those that end at a border. None begins at a
+    record that is `inside` of what is done together."""
     first, together = 0, 0
     for i, ns in enumerate(times):
-        if i > first and (i in begins or together >= least_ns or ns >= least_ns):
+        if i > first and i not in inside and (i in begins or together >= least_ns or ns >= least_ns):
             yield first, i
             first, together = i, 0
         together += ns

@@ -8,7 +8,7 @@ Nobody waits between the layers, and a core reads what it has just made itself. 
 of an image, rows of a matrix. A later record may count elements; a border between two pieces is at the same part of each.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -61,12 +61,13 @@ class Strip:
 
 
 class Strips:
-    """Those of one program; `records` are the program's, as they are quickest here, `may` says which of them may be cut."""
+    """Those of one program; `records` are the program's, as they are quickest here, `may` says which of them may be cut, and none goes
+    on behind what is in `ends`."""
 
-    def __init__(self, program: Program, records: Records, may: Sequence[bool]) -> None:
+    def __init__(self, program: Program, records: Records, may: Sequence[bool], ends: Set[int] = frozenset()) -> None:
         self._program, self._records, self._may = program, records, may
         self._names = [program.kernels[int(kernel)] for kernel in records["kernel"]]
-        self._begins = borders(program.kernels, records)
+        self._begins = borders(program.kernels, records) | ends
 
     def longest(self, threads: int) -> Iterator[Strip]:
         """Strips of at least two records, in order, each as long as it can be."""

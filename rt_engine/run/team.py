@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rt_engine.errors import InputError
+from rt_engine.run.blocks import NEVER
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 from rt_engine.run.fanned import Fanned
@@ -62,7 +63,7 @@ class Team:
         self.waits = Histogram(self._block, at)
         """Nanoseconds that the thread waited for pieces which helpers had begun, of fan-outs in which it did."""
         self.fields["helpers"], self.fields["patience_ns"], self.fields["awake_ns"] = threads - 1, patience_ns, awake_ns
-        self.fields["waits"] = self.waits.address
+        self.fields["waits"], self.fields["until_ns"] = self.waits.address, NEVER
         self._held: list[tuple[weakref.ref[Context], Block, Executable, Fanned | None]] = []
         """What a helper that is late may still read and write, records and weights too, when nobody has the context any more."""
 

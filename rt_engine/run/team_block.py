@@ -26,16 +26,17 @@ TEAM = np.dtype(
     [
         *words("claims"),
         ("line_0", "<i8", 7),
-        *words("arena", "pieces", "left_ns"),
-        ("line_1", "<i8", 5),
+        *words("arena", "pieces", "left_ns", "until_ns"),
+        ("line_1", "<i8", 4),
         *words("helpers", "patience_ns", "stop", "due_ns", "clock", "clock_sleep", "clock_now", "awake_ns"),
         *words("fan_outs", "taken_back", "alone", "late", "resting", "waits", "wake"),
         ("line_3", "<i8", 1),
     ]
 )
-"""`patience_ns`: how long pieces that helpers have begun are awaited in a run, together; `left_ns`: what is left of that. `stop`:
-helpers end. `due_ns`: in a task, when its next cycle is due on its clock; helpers sleep until then. `awake_ns`: how long they
-look for pieces at most before they sleep again.
+"""`patience_ns`: how long pieces that helpers have begun are awaited in a run, together; `left_ns`: what is left of that; `until_ns`:
+on CLOCK_MONOTONIC, when none is awaited any more: of a run in slices, where the rest of the cycle is needed. `stop`: helpers end.
+`due_ns`: in a task, when its next cycle is due on its clock; helpers sleep until then. `awake_ns`: how long they look for pieces at
+most before they sleep again.
 
 `fan_outs`: how many there were. `alone`: of those, how many no helper came to; `taken_back`: pieces of the helpers that the thread did
 itself then. `late`: how often a piece was begun and not done in time, which ended the run.

@@ -35,7 +35,7 @@ from rt_native.memory import offsets
 from rt_native.spinning import pause
 
 _T, _H, _R = offsets(TEAM), offsets(HELPER), offsets(RECORD)
-_CLAIMS, _ARENA, _PIECES, _LEFT = _T.claims, _T.arena, _T.pieces, _T.left_ns
+_CLAIMS, _ARENA, _PIECES, _LEFT, _UNTIL = _T.claims, _T.arena, _T.pieces, _T.left_ns, _T.until_ns
 _HELPERS, _PATIENCE, _STOP, _DUE, _AWAKE = _T.helpers, _T.patience_ns, _T.stop, _T.due_ns, _T.awake_ns
 _CLOCK, _CLOCK_SLEEP, _CLOCK_NOW, _WAKE = _T.clock, _T.clock_sleep, _T.clock_now, _T.wake
 _FAN_OUTS, _TAKEN_BACK, _ALONE, _LATE, _RESTING, _WAITS = (
@@ -125,7 +125,7 @@ def pass_over(arena, record):
 def wait_for_all(team, generation):
     """Wait for the pieces of this fan-out that helpers have begun; gives what one failed with, or HELPER_LATE."""
     timespec, status, begun, waited = stack(16), 0, 0, 0
-    limit = load_i64(team + _LEFT)
+    limit, until = load_i64(team + _LEFT), load_i64(team + _UNTIL)
     for number in range(load_i64(team + _HELPERS)):
         helper = helper_at(team, number)
         looks = 0
@@ -136,7 +136,7 @@ def wait_for_all(team, generation):
                 time = now_ns(timespec)
                 begun = time if begun == 0 else begun
                 waited = time - begun
-                if waited > limit:
+                if waited > limit or time > until:
                     add_to(team + _LATE, 1)
                     store_i64(team + _RESTING, load_i64(team + _RESTING) | 1 << number)
                     return _HELPER_LATE
@@ -166,6 +166,7 @@ def begin_run(arena, record):
 def holds(team, arena):
     """1 if a helper is busy with an arena, and stays so for what is left of the patience; who was late before is not waited for."""
     timespec, begun, resting, patience = stack(16), 0, load_i64(team + _RESTING), load_i64(team + _LEFT)
+    until = load_i64(team + _UNTIL)
     for number in range(load_i64(team + _HELPERS)):
         helper, bit = helper_at(team, number), 1 << number
         limit = 0 if resting & bit else patience
@@ -174,12 +175,19 @@ def holds(team, arena):
             time = now_ns(timespec)
             begun = time if begun == 0 else begun
             store_i64(team + _LEFT, max(patience - (time - begun), 0))
-            if time - begun >= limit:
+            if time - begun >= limit or time > until:
                 store_i64(team + _RESTING, resting | bit)
                 return 1
         resting = resting & ~bit if atomic_load(helper + _BUSY) == 0 else resting
     store_i64(team + _RESTING, resting)
     return 0
+
+
+@inline
+def await_until(team, left):
+    """Of what is run from here on, pieces that helpers have begun are awaited until `left` nanoseconds from now are over."""
+    store_i64(team + _LEFT, load_i64(team + _PATIENCE))
+    store_i64(team + _UNTIL, now_ns(stack(16)) + left)
 
 
 @inline

@@ -88,7 +88,7 @@ def bench(
         for line in results.notes(found):
             say(console, line, "yellow")
         if slice_ns is not None:
-            say(console, _in_slices(source, binding, slice_ns))
+            say(console, _in_slices(source, binding, slice_ns, threads))
         if threads > 1:
             say(console, _together(source, binding, threads, seconds))
         if json is not None:
@@ -142,7 +142,7 @@ def _slice_ns(text: str) -> int:
         raise typer.BadParameter(str(error), param_hint="--slice") from error
 
 
-def _in_slices(source: Source, binding: Binding, slice_ns: int) -> str:
+def _in_slices(source: Source, binding: Binding, slice_ns: int, threads: int) -> str:
     """How a run of the model is spread over cycles, or why it cannot be."""
     import rt_engine
     from rt_engine.run.slicing import slice_runs, why_not
@@ -150,7 +150,7 @@ def _in_slices(source: Source, binding: Binding, slice_ns: int) -> str:
     model = rt_engine.load(source, **binding.options)
     if why := why_not(model.program):
         return f"in slices it cannot run: {why}"
-    found = slice_runs(model.context(), slice_ns)
+    found = slice_runs(model.context(), slice_ns, threads=threads)
     return f"{found}; {found.complaint}" if found.complaint else str(found)
 
 

@@ -31,8 +31,6 @@ def _numbers(task: TaskTable) -> Iterator[tuple[str, str]]:
     cpus, wanted = task.helper_cpus, task.threads - 1
     if wanted and task.model is None:
         yield "threads", "is of no use without a model; leave it out"
-    if wanted and task.slice_ns is not None:
-        yield "threads", "and slice exclude each other: a model in slices runs on one core; leave one of them out"
     if cpus and len(cpus) != wanted:
         names = "1 core" if wanted == 1 else f"{wanted} cores"
         yield "helper_cpus", f"names {len(cpus)}; with threads = {task.threads} it names {names}, or is left out"

@@ -23,12 +23,14 @@ class Spread:
     run_ns: int
     longest_ns: int
     slice_ns: int
+    cores: str = ""
+    """On how many it runs, if on several."""
     complaint: str = ""
 
     def __str__(self) -> str:
         took, longest, latency = (format_duration(ns) for ns in (self.run_ns, self.longest_ns, self.latency_ns))
         return (
-            f"task {self.task}: a run of model {self.model} takes {took}, in slices of {format_duration(self.slice_ns)} "
+            f"task {self.task}: a run of model {self.model} takes {took}{self.cores}, in slices of {format_duration(self.slice_ns)} "
             f"{self.cycles:,} cycles: a result is {latency} old; longest piece {longest}"
         )
 
@@ -37,7 +39,7 @@ def spread(config: StationConfig, models: Mapping[str, Model]) -> Iterator[Sprea
     """Of all tasks whose models run in slices; each model runs a few times for that."""
     for name, table in config.tasks.items():
         if table.slice_ns is not None and table.model is not None:
-            found = slice_runs(models[table.model].context(), table.slice_ns)
+            found = slice_runs(models[table.model].context(), table.slice_ns, threads=table.threads)
             yield _of(name, table.model, table.cycle_ns, found)
 
 
@@ -50,5 +52,6 @@ def _of(task: str, model: str, cycle_ns: int, found: Sliced) -> Spread:
         run_ns=found.run_ns,
         longest_ns=found.longest_ns,
         slice_ns=found.slice_ns,
+        cores=found.cores,
         complaint=found.complaint,
     )

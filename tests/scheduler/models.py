@@ -47,6 +47,19 @@ def mlp(*widths: int, seed: int = 0) -> rt_engine.Model:
     return rt_engine.load(_model(nodes, {"x": [1, widths[0]], "y": [1, widths[-1]]}, weights))
 
 
+def wide(factor: float = 1.0) -> rt_engine.Model:
+    """x [1, 1] -> y [1, 1], by way of products that are worth several cores."""
+    rng, size = np.random.default_rng(0), 160
+    weights = {
+        "many": rng.standard_normal((64, size)).astype(np.float32),
+        **{f"w{i}": (factor * rng.standard_normal((size, size)) / 8).astype(np.float32) for i in range(4)},
+    }
+    nodes = [helper.make_node("Mul", ["x", "many"], ["t0"])]
+    nodes += [helper.make_node("MatMul", [f"t{i}", f"w{i}"], [f"t{i + 1}"]) for i in range(4)]
+    nodes.append(helper.make_node("ReduceMax", ["t4"], ["y"], keepdims=1))
+    return rt_engine.load(_model(nodes, {"x": [1, 1], "y": [1, 1]}, weights))
+
+
 def lstm(steps: int, features: int, hidden: int, outputs: int, seed: int = 0) -> rt_engine.Model:
     """x [steps, 1, features] -> y [1, outputs]; h and c are states."""
     random = np.random.default_rng(seed)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.kernels.interface.record import ARENA_HEADER
@@ -16,25 +15,8 @@ from scheduler.errors import TaskError
 from scheduler.helpers import TaskHelpers
 from scheduler.rights import Grant
 from tests.scheduler.fakes import ANY_AGE, channel
+from tests.scheduler.models import scale, wide
 from tests.waiting import wait_for
-
-SIZE = 160
-
-
-def wide(factor: float = 1.0) -> rt_engine.Model:
-    """x [1, 1] -> y [1, 1], by way of products that are worth helpers."""
-    rng = np.random.default_rng(0)
-    weights = {
-        "many": rng.standard_normal((64, SIZE)).astype(np.float32),
-        **{f"w{i}": (factor * rng.standard_normal((SIZE, SIZE)) / 8).astype(np.float32) for i in range(4)},
-    }
-    nodes = [helper.make_node("Mul", ["x", "many"], ["t0"])]
-    nodes += [helper.make_node("MatMul", [f"t{i}", f"w{i}"], [f"t{i + 1}"]) for i in range(4)]
-    nodes.append(helper.make_node("ReduceMax", ["t4"], ["y"], keepdims=1))
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in "xy"]
-    initial = [numpy_helper.from_array(value, name) for name, value in weights.items()]
-    graph = helper.make_graph(nodes, "wide", ends[:1], ends[1:], initial)
-    return rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
 
 def expected(model: rt_engine.Model, x: float) -> float:
@@ -87,8 +69,6 @@ def test_pieces_of_helpers_that_do_not_come_are_counted(monkeypatch: pytest.Monk
 
 def test_a_short_model_stays_on_one_core() -> None:
     """No record of it fans out."""
-    from tests.scheduler.models import scale
-
     task, _, y = made(scale(3))
     with Scheduler([task]) as scheduler:
         wait_for(lambda: scheduler.stats()["t"].cycles > 3 and y.read().values[0] == 4.5)
@@ -163,7 +143,6 @@ def test_a_core_that_is_named_may_be_isolated(monkeypatch: pytest.MonkeyPatch) -
         ({"helper_cpus": (1, 2)}, "helper_cpus [1, 2]: 2 threads have 1 helpers, so name 1 cores, or none"),
         ({"threads": 3, "helper_cpus": (1, 1)}, "helper_cpus [1, 1] names a core twice"),
         ({"cpu": 1, "helper_cpus": (1,)}, "names core 1, on which the task itself runs; give the helper another"),
-        ({"slice_s": 0.001}, "a model in slices runs on one core; leave one of them out"),
     ],
 )
 def test_what_cannot_be(keys: dict[str, Any], words: str) -> None:

@@ -150,3 +150,45 @@ def test_checkpoints_lie_between_two_runs() -> None:
     half = found.records[100:]
     done = replay_task(lstm_task(model), {1: model}, found.layout, [type(found.piece)(half, found.checkpoints)])
     assert done.first is None and done.equal == done.cycles > 70
+
+
+def together_task(model: Any) -> Task:
+    """A task of 10 s, as so long is waited for a helper, whose threads are no real-time ones here."""
+    x, y = channel(["x"], "in"), channel(["y"], "out", safe=-1.0)
+    inputs, outputs = (Input(tensor="x", channel=x),), (Output(tensor="y", channel=y),)
+    return Task(
+        name="t", model=model, period_s=10.0, slice_s=2.0, threads=2, inputs=inputs, outputs=outputs, guard=ANY_AGE
+    )
+
+
+def test_what_several_cores_did_in_slices_is_repeated_by_one() -> None:
+    """Through an update in the middle of a run; helpers worked, and no tick was missed for them."""
+    first, second, clock = models.wide(), models.wide(0.5), TickingClock(7)
+    clock.costs = (50 * MS, 900 * MS)
+    slot, seen = ModelSlot(first), dict[str, Any]()
+
+    def before(k: int, live: Live) -> None:
+        live.put(np.sin(k))
+        reader, stats = live.runner._reader, live.runner.stats()
+        assert reader is not None and live.runner._helpers is not None
+        if stats.cycles > 40 and "offered" not in seen:
+            words = ChangeWords()
+            words.set_activation(0)
+            seen["offered"] = reader.offer(reader.plain(words, reader.fresh(second, 2)))
+        if stats.cycles > 120:
+            live.runner.tell(Control.STOP)
+        seen["stats"], seen["team"], seen["shared"] = stats, live.runner._helpers.team.stats(), reader.context.shared
+
+    found = run(together_task(slot), 10_000, before, slot=slot, clock=clock, room=500)  # it sleeps in naps
+    assert seen["shared"] > 0.5 and seen["team"].fan_outs > 40
+    assert (seen["stats"].missed, seen["stats"].overruns, seen["stats"].helpers_late) == (0, 0, 0)
+    ended = np.flatnonzero((found.records["flags"] & Flag.RUN_ENDED) != 0)
+    assert 20 < len(ended) < len(found.records) - 20 and set(found.records["version"]) == {1, 2}
+    given = found.layout.values(found.records, 0)[:, 0].astype(np.float32)
+    for begin, end in zip((0, *(ended[:-1] + 1)), ended, strict=True):
+        of = first if found.records["version"][end] == 1 else second
+        (y,) = of.run({"x": given[begin].reshape(1, 1)})
+        assert float(found.layout.raw(found.records)[end].item()) == float(y[0, 0])
+    one, other = models.wide(), models.wide(0.5)
+    done = replayed(together_task(ModelSlot(one)), {1: one, 2: other}, found)
+    assert done.first is None and done.equal == done.cycles > 80

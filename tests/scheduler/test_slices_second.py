@@ -10,6 +10,7 @@ from rt_engine.change import Verdict
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.run.kept import keep, keep_states
 from rt_engine.run.slicing import slices_block
+from rt_engine.status import Status
 from rt_native.memory import Block
 from scheduler.second import Terms
 from scheduler.status import TaskStatus
@@ -164,3 +165,30 @@ def test_a_committed_version_goes_on_from_its_own_state() -> None:
     steps = np.diff([v for v in values if v > 0])
     assert set(steps.tolist()) <= {0.0, 1.0, 1000.0, 1001.0, 999.0} and values[-1] > 2000
     assert trial.period_ns == MS
+
+
+def late(run: Run) -> int:
+    return int(Status.HELPER_LATE)
+
+
+def test_a_late_helper_ends_a_run_and_its_states_are_those_of_before() -> None:
+    """The next run begins where that one did; outputs are safe until it is done."""
+    trial = trial_of(at(2, late), threads=2)
+    trial.run(10)
+    values = trial.values()
+    assert values[1] == 1001.0 and values[3] == 1002.0
+    assert values[4:7] == [1002.0, -1.0, -1.0] or -1.0 in values[4:7]
+    assert 1003.0 in values[6:] and 1004.0 not in values[:8]
+
+
+def test_a_shadow_in_slices_whose_helper_is_late_is_skipped_once() -> None:
+    trial = trial_of(tells, at(1, late), threads=2)
+    trial.run(16, {1: "shadow"})
+    second = trial.runners[0].second()
+    assert second is not None and second.failed == 0 and second.ran >= 2 and second.skipped >= 1
+
+
+def test_a_version_in_slices_on_trial_is_not_blamed_for_a_late_helper() -> None:
+    trial = trial_of(tells, at(3, late), threads=2)
+    trial.run(24, {1: "shadow", 6: "trial"})
+    assert trial.change is not None and trial.change.fate is None and trial.values()[-1] > 2000

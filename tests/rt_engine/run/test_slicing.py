@@ -1,5 +1,6 @@
 """Contexts in slices: how records become pieces, and that pieces give the bits of a whole run."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,11 @@ from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import ABSENT
 from rt_engine.run.blocks import NEVER, PIECE, SLICES
+from rt_engine.run.chains import Chain
+from rt_engine.run.fanned import ends_of
 from rt_engine.run.slices_native import MORE
-from rt_engine.run.slicing import borders, cycles_of, grouped, known, slice_runs, split, walk, why_not
+from rt_engine.run.slicing import borders, by_all, cycles_of, grouped, known, slice_runs, split, walk, why_not
+from rt_engine.run.team import Helpers, Team
 from tests.rt_engine.run.cutting import feeds_of, large_models
 
 US = 1_000
@@ -192,3 +196,72 @@ def test_a_branch_that_was_not_taken_refuses_no_shadow(monkeypatch: pytest.Monke
     found = slice_runs(rt_engine.load(proto).context(), 50_000 * US)
     assert found.longest_ns >= 1_000_000 * US > 50_000 * US > found.surely_ns > 0
     assert found.never_beside == ""
+
+
+def test_what_threads_do_together_is_one_piece() -> None:
+    """The first of a span takes the share of one core, and nobody rests within it."""
+    times = by_all([4, 30, 30, 40, 4], [(1, 4)], 2)
+    assert times == [4, 50, 0, 0, 4]
+    assert list(grouped(times, {4}, 2, inside={2, 3})) == [(0, 1), (1, 4), (4, 5)]
+
+
+def test_what_is_cut_together_is_no_longer_than_a_slice() -> None:
+    """A strip ends there; a convolution of many blocks becomes several chains."""
+    assert ends_of([3, 3, 3, 9, 1], 6) == {2, 3, 4} and ends_of([3] * 9, math.inf) == set()
+    chain = Chain(2, 8, ("in", "product", "out"), np.arange(6))  # type: ignore[arg-type]
+    assert [(part.first, part.end, part.records.tolist()) for part in chain.within([1] * 8, 4)] == [
+        (2, 5, [0, 1, 2]),
+        (5, 8, [3, 4, 5]),
+    ]
+    assert [(part.first, part.end) for part in chain.within([1] * 8, 6)] == [(2, 8)]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_slices_of_several_threads_have_the_bits_of_one(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """With a helper that works, and without one; what is cut is cut finer than a slice."""
+    for name, value in {"LEAST_MODEL_NS": 0.0, "LEAST_RECORD_NS": 1.0, "LEAST_PIECE_NS": 50.0}.items():
+        monkeypatch.setattr(f"rt_engine.run.fanned.{name}", value)
+    shared, split_ones = 0, 0
+    for number, (name, proto) in enumerate(large_models()):
+        if number % 3 != threads % 3 and name not in ("winograd four", "conv in groups"):
+            continue
+        model = rt_engine.load(proto)
+        feeds, whole, sliced = feeds_of(model), model.context(), model.context()
+        for key, value in feeds.items():
+            whole.inputs[key][...] = value
+        whole.run()
+        found = slice_runs(sliced, 20 * US, group_ns=1, threads=threads)
+        shared, split_ones = shared + (found.threads == threads), split_ones + (found.split > 0)
+        team = Team(threads)
+        assert team.admit(sliced) == (found.threads > 1) and team.threads == threads
+        helpers = Helpers(team)
+        try:
+            for _ in range(2):
+                for key, value in feeds.items():
+                    sliced.inputs[key][...] = value
+                for value in sliced.outputs.values():
+                    value[...] = np.zeros((), value.dtype)
+                assert _run_in_slices(sliced, 0) == found.pieces, name
+                for key, value in whole.outputs.items():
+                    assert value.tobytes() == sliced.outputs[key].tobytes(), name
+        finally:
+            helpers.stop()
+    assert shared > 10 and split_ones > 5
+
+
+def test_slices_are_laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one core and for several in turns, the bits of a whole run each time."""
+    monkeypatch.setattr("rt_engine.run.fanned.LEAST_MODEL_NS", 0.0)
+    model = rt_engine.load(dict(large_models())["winograd four"])
+    context, whole, feeds = model.context(), model.context(), feeds_of(model)
+    for of in (context, whole):
+        for key, value in feeds.items():
+            of.inputs[key][...] = value
+    whole.run()
+    for threads in (2, 1, 3, 1):
+        found = slice_runs(context, 30 * US, threads=threads)
+        assert (found.threads, context.shared > 0) == (threads, threads > 1)
+        for key, value in feeds.items():
+            context.inputs[key][...] = value
+        _run_in_slices(context, 0)
+        assert all(np.array_equal(value, context.outputs[key]) for key, value in whole.outputs.items())

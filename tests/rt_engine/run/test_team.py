@@ -352,3 +352,31 @@ def test_a_record_and_its_pieces_lie_where_the_record_says(model):
         count, distance = (int(n) for n in laid.records["size"][i][:2])
         first = i + distance // RECORD.itemsize
         assert distance % RECORD.itemsize == 0 and first >= 6 and first + count <= len(laid.records)
+
+
+def test_in_slices_nothing_is_awaited_beyond_the_cycle(model):
+    """However patient the team is otherwise: the rest of the cycle is needed."""
+    model = rt_engine.load(layers())
+    team, go_on, begun = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event()
+    context, feeds = _joined(model, team), feeds_of(model)
+
+    def slow(real, arena, piece):
+        if threading.current_thread().name.startswith("rt-helper"):
+            begun.set()
+            go_on.wait(30)
+        else:
+            begun.wait(30)
+        return real(arena, piece)
+
+    kept, helpers = _instead(context, slow), Helpers(team)
+    team.fields["until_ns"] = time.monotonic_ns() - 1
+    try:
+        with pytest.raises(RunError, match="HELPER_LATE"):
+            _bits(context, feeds)
+        assert team.stats().late == 1
+        with pytest.raises(RunError, match="HELPER_LATE"):  # nor is at the beginning of the next run
+            context.run()
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept

@@ -50,7 +50,6 @@ def refused(path, said, key):
         ("helper_cpus = [1]", "with threads = 1 it names 0 cores, or is left out", "helper_cpus"),
         ("threads = 3\nhelper_cpus = [1, 1]", "names a core twice; each helper needs its own", "helper_cpus"),
         ("threads = 2\ncpu = 1\nhelper_cpus = [1]", "names core 1, on which the task itself runs", "helper_cpus"),
-        ('threads = 2\nslice = "300 us"', "and slice exclude each other", "threads"),
         ("threads = 9", "8", "threads"),
     ],
 )
