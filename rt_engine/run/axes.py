@@ -233,52 +233,65 @@ def _summed(mode: int) -> int:
 def _qgemm(r: Reading, item: int) -> list[Axis]:
     out, deep = _summed(r.mode), -(-r.depth // 4) * 4
     columns = {"b": deep, "bias": 4, "scale": 4, "out": out}
+    is_apart = r.depth <= r.a_row and r.columns <= r.out_row
+    each = {"a": r.depth, "out": r.columns * out} if is_apart else None
     return [
         Axis("columns", columns, MATRIX_PANEL * 16, again=r.rows * r.depth),
-        Axis("rows", {"a": r.a_row, "out": r.out_row * out}, 6, TALL, again=r.columns * deep),
+        Axis("rows", {"a": r.a_row, "out": r.out_row * out}, 6, TALL, again=r.columns * deep, each=each),
     ]
 
 
 def _qconv(r: Reading, item: int) -> list[Axis]:
     columns = {"w": r.depth, "bias": 4, "scale": 4, "out_first": 1}
-    found = _windows(r, r.channels * _summed(r.mode), r.depth * r.columns)
+    item = _summed(r.mode)
+    each = {"x": 4, "out": (r.out_first + r.columns) * item}
+    found = _windows(r, r.channels * item, r.depth * r.columns, each)
     return [*found, Axis("columns", columns, MATRIX_PANEL * 16, again=r.x_image)]
 
 
-def _windows(r: Reading, row: int, w: int, apart: int = 0) -> list[Axis]:
-    """Integer kernels that read windows of images; a pixel of the output has `row` bytes, and is `apart` bytes from the next (0: as
-    many), the weights `w`."""
+def _windows(r: Reading, row: int, w: int, each: Mapping[str, int]) -> list[Axis]:
+    """Integer kernels that read windows of images; a pixel of the output has `row` bytes, the weights `w`. `each`: what a tap reads,
+    what a pixel writes."""
     out = r.pixels * row
     found = [Axis("images", {"x": r.x_image, "out": out})]
     if r.images == 1 and r.offsets and not is_over(r, r.x_image, out):
-        found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": apart or row}, 6, TALL, again=w))
+        found.append(Axis("pixels", {"table": 4, "offsets": -4, "out": row}, 6, TALL, again=w, each=each))
     return found
 
 
 def _qdepthwise(r: Reading, item: int) -> list[Axis]:
+    """Lines that lie are cut between two, upright ones across: along rows of the image, as the layers around are."""
     item, count = (4 if r.sums else 1), max(r.count, 1)
-    line = int(r.out_line) or r.channels
-    return _windows(r, count * r.channels * item, 4 * r.quads * r.channels, line * item)
+    line, step, pixel = (int(r.out_line) or r.channels) * item, r.out_step * item, r.channels * item
+    out, again = r.pixels * count * pixel, 4 * r.quads * r.channels
+    reads = r.channels * (2 if r.chunk else 1)
+    if r.images > 1 or not r.offsets or is_over(r, r.x_image, out):
+        return [Axis("images", {"x": r.x_image, "out": out})]
+    if line < step or r.pixels == 1:
+        each = {"x": reads, "out": (r.pixels - 1) * line + pixel}
+        return [Axis("count", {"x": r.x_step, "out": step}, again=again, each=each)]
+    each = {"x": reads, "out": (count - 1) * step + pixel}
+    return [Axis("pixels", {"table": 4, "offsets": -4, "out": line}, again=again, each=each)]
 
 
 def _qmax_pool(r: Reading, item: int) -> list[Axis]:
-    return _windows(r, r.channels, 0)
+    return _windows(r, r.channels, 0, {"x": r.channels, "out": r.channels})
 
 
 def _qshift(r: Reading, item: int) -> list[Axis]:
-    return [Axis("rows", {"total": 4 * r.columns, "each": 4, "out": r.columns * _summed(r.mode)})]
+    return [Axis("rows", {"total": 4 * r.columns, "each": 4, "out": r.columns * _summed(r.mode)}, each={})]
 
 
 def _qadd(r: Reading, item: int) -> list[Axis]:
-    return [Axis("n", {"a": 1, "b": 1, "out": 1}, FLAT)]
+    return [Axis("n", {"a": 1, "b": 1, "out": 1}, FLAT, each={})]
 
 
 def _quantise(r: Reading, item: int) -> list[Axis]:
     if r.rows == 1:
         each = 4 * r.scale_inner
-        return [Axis("n", {"x": 4, "scale": each, "zero": each, "out": r.nbytes}, FLAT)]
+        return [Axis("n", {"x": 4, "scale": each, "zero": each, "out": r.nbytes}, FLAT, each={})]
     row = 4 * r.scale_row
-    return [Axis("rows", {"x": 4 * r.n, "scale": row, "zero": row, "out": r.n * r.nbytes})]
+    return [Axis("rows", {"x": 4 * r.n, "scale": row, "zero": row, "out": r.n * r.nbytes}, each={})]
 
 
 def _reduced(to: int = 0) -> Axes:
@@ -291,11 +304,11 @@ def _taps(r: Reading, item: int) -> list[Axis]:
 
 
 def _cast(r: Reading, item: int) -> list[Axis]:
-    return [Axis("n", {"x": DType(r.x_type).nbytes, "out": DType(r.out_type).nbytes}, FLAT)]
+    return [Axis("n", {"x": DType(r.x_type).nbytes, "out": DType(r.out_type).nbytes}, FLAT, each={})]
 
 
 def _looked_up(to: int, x: int = 1) -> Axes:
-    return lambda r, item: [Axis("n", {"x": x, "out": to}, FLAT)]
+    return lambda r, item: [Axis("n", {"x": x, "out": to}, FLAT, each={})]
 
 
 def _attention(r: Reading, item: int) -> list[Axis]:
@@ -303,7 +316,7 @@ def _attention(r: Reading, item: int) -> list[Axis]:
 
 
 def _copy_strided(r: Reading, item: int) -> list[Axis]:
-    return [Axis("outer", {"begin": 1}, tile=8)] if r.outer else []
+    return [Axis("outer", {"begin": 1}, tile=8, each={})] if r.outer else []
 
 
 def _copy_blocks(r: Reading, item: int) -> list[Axis]:

@@ -8,6 +8,7 @@ Moved is what the records from the one that writes all of x to the convolution d
 there. Where it is not plain that a record writes all of it, it stays, and the convolution is one piece.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.elementwise import MAP
 from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL
+from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.program.program import Program
 from rt_engine.run.axes import FAMILIES, Reading, is_over
 from rt_engine.run.jumps import borders
@@ -28,19 +30,32 @@ _BEHIND = 64
 Ranges = list[tuple[int, int]]
 
 
+def _conv(r: Reading, item: int) -> tuple[int, int, int]:
+    x, out = r.x_pixels * r.x_channels, r.out_pixels * r.out_channels
+    return r.images * x * item, r.images * out * item, r.zeros * item
+
+
+def _depthwise(r: Reading, item: int) -> tuple[int, int, int]:
+    return r.images * r.x_image, r.images * r.pixels * max(r.count, 1) * r.channels * (4 if r.sums else 1), 0
+
+
+_SIZES: dict[str, Callable[[Reading, int], tuple[int, int, int]]] = {CONV.name: _conv, QDEPTHWISE.name: _depthwise}
+"""Bytes of the input, of the output, and of zeros behind the input that the convolution writes itself."""
+
+
 def moved_elsewhere(program: Program, records: NDArray[Any], kept: Ranges) -> tuple[NDArray[Any], int]:
     """The records, and the bytes that they need elsewhere. `kept`: what outlives a run, and stays."""
     names = [program.kernels[int(kernel)] for kernel in records["kernel"]]
     begins, found, used = borders(program.kernels, records), records.copy(), 0
     for at, name in enumerate(names):
-        if name.startswith("conv_"):
-            item = FAMILIES[name].item
-            values = Reading(CONV, found[at])
-            nbytes = values.images * values.x_pixels * values.x_channels * item
+        family = FAMILIES.get(name)
+        sizes = _SIZES.get(family.fields.name) if family and not name.startswith(("depthwise", "dot")) else None
+        if family is not None and sizes is not None:
+            values = Reading(family.fields, found[at])
+            nbytes, out, zeros = sizes(values, family.item)
             span = (values.x, values.x + nbytes)
-            over = is_over(values, nbytes, values.images * values.out_pixels * values.out_channels * item)
-            if over and not any(first < span[1] and span[0] < end for first, end in kept):
-                first = _writer(names, found, begins, at, span, nbytes - values.zeros * item)
+            if is_over(values, nbytes, out) and not any(first < span[1] and span[0] < end for first, end in kept):
+                first = _writer(names, found, begins, at, span, nbytes - zeros)
                 if first is not None:
                     _move(names, found, (first, at), span, ELSEWHERE + used)
                     used += align(nbytes + _BEHIND)

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.kernels.interface.conv import CONV
 from rt_engine.kernels.interface.record import RECORD
-from rt_engine.run.axes import Reading, is_over
+from rt_engine.run.axes import FAMILIES, Reading, is_over
 from rt_engine.run.elsewhere import ELSEWHERE, moved_elsewhere
 from rt_engine.run.strips import MOST, Strips
 from rt_engine.run.team import Team
@@ -55,6 +55,49 @@ def _image():
     return _loaded(nodes, [1, 24, 30, 31], weights)
 
 
+def _integers(channels=24, height=20, width=33):
+    """Of bytes: 1x1, a depthwise convolution of a picture with a margin, 1x1, a sum, a table, 1x1."""
+    rng, nodes, weights = (
+        np.random.default_rng(0),
+        [],
+        {"s": np.float32(0.05), "z": np.uint8(120), "o": np.float32(0.01), "n": np.int8(0)},
+    )
+
+    def node(operator, *names, **more):
+        nodes.append(helper.make_node(operator, [n for n in names if n], [f"t{len(nodes)}"], **more))
+        return nodes[-1].output[0]
+
+    def coded(name):
+        return node("DequantizeLinear", node("QuantizeLinear", name, "s", "z"), "s", "z")
+
+    def conv(name, outputs, inputs, size, **more):
+        weights[f"w{len(nodes)}"] = rng.integers(-60, 60, (outputs, inputs, size, size)).astype(np.int8)
+        return coded(node("Conv", name, node("DequantizeLinear", f"w{len(nodes)}", "o", "n"), **more))
+
+    first = conv(coded("x"), channels, channels, 1)
+    deep = conv(first, channels, 1, 3, group=channels, pads=[1] * 4)
+    total = coded(node("Add", conv(deep, channels, channels, 1), first))
+    last = conv(coded(node("Sigmoid", total)), 2 * channels, channels, 1)
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+        for n, s in (("x", [1, channels, height, width]), (last, None))
+    ]
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    return rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+
+
+def _upright():
+    """Few channels: pixels of a row lie side by side, and lines of the depthwise convolution stand upright."""
+    return _integers(channels=16, height=30, width=32)
+
+
+def _margin():
+    """Matrices that get a margin."""
+    nodes = [("Mul", ["x", "x"], ["m"], {}), ("Pad", ["m", "s"], ["p"], {}), ("MatMul", ["p", "a"], ["y"], {})]
+    return _loaded(nodes, [300, 64], {"a": (68, 16)}, sizes=[1, 4, 8, 0])
+
+
 def _found(model, threads=2):
     program = model.program
     strips = Strips(program, program.records, [True] * len(program.records))
@@ -76,7 +119,7 @@ def _cut(model, threads, parts, backwards):
     return records, found
 
 
-@pytest.mark.parametrize("make", [_matrices, _image])
+@pytest.mark.parametrize("make", [_matrices, _image, _integers, _upright, _margin])
 def test_a_strip_may_be_done_in_any_order(make):
     model = make()
     context, feeds = model.context(), feeds_of(model)
@@ -106,7 +149,7 @@ def test_layers_between_which_nobody_waits_are_one_fan_out():
     model = _matrices(1024)
     (strip,) = _found(model)[1]
     assert (strip.first, strip.end) == (0, len(model.program.records))
-    assert [axis.size for axis in strip.axes].count("rows") >= 4
+    assert [cut.axis.size for cut in strip.cuts].count("rows") >= 4
     team, context = Team(2), model.context(1)
     assert team.admit(context)
     context.run()
@@ -122,6 +165,28 @@ def test_what_reads_the_rows_beside_its_own_ends_a_strip():
     assert ["depthwise_f32", "conv_f32"] in strips
     assert ["swish_f32", "copy_blocks", "copy_blocks"] in strips  # the convolution before it writes over what it reads
     assert not any(name.startswith(("winograd", "depthwise")) for strip in strips for name in strip[1:])
+
+
+def test_layers_of_integers_are_one_fan_out_too():
+    """Lines of a depthwise convolution are cut along the rows of the picture, whichever way they go."""
+    for make, along in ((_integers, "pixels"), (_upright, "count")):
+        program = make().program
+        names = [program.kernels[int(kernel)] for kernel in program.records["kernel"]]
+        found = [names[strip.first : strip.end] for strip in _found(make())[1]]
+        assert ["qgemm", "qadd", "lookup_1", "qgemm"] in found
+        family, record = FAMILIES["qdepthwise"], program.records[names.index("qdepthwise")]
+        assert family.axes(Reading(family.fields, record), family.item)[-1].size == along
+
+
+def test_a_margin_is_cut_where_what_is_copied_into_it_is():
+    """The copy's pieces begin there, so that none writes over what another has copied."""
+    model = _margin()
+    names = [model.program.kernels[int(kernel)] for kernel in model.program.records["kernel"]]
+    (strip,) = (s for s in _found(model)[1] if "fill" in names[s.first : s.end])
+    at = names.index("fill")
+    margin, copied = strip.cuts[at - strip.first : at - strip.first + 2]
+    assert names[at + 1].startswith("copy") and margin.axis.size == "nbytes"
+    assert margin.borders[1] * copied.borders[-1] != copied.borders[1] * margin.borders[-1]  # not at the same part
 
 
 def test_split_works_channels_last():
@@ -177,5 +242,5 @@ def test_a_long_row_of_layers_is_several_strips():
     """Each layer is compared with all before it in its strip, so that must not grow with the model."""
     names = ["x", *(f"t{i}" for i in range(199)), "y"]
     model = _loaded([("Sin", [a], [b], {}) for a, b in pairwise(names)], [64, 64], {})
-    lengths = [len(strip.axes) for strip in _found(model)[1]]
+    lengths = [len(strip.cuts) for strip in _found(model)[1]]
     assert sum(lengths) == len(model.program.records) == 200 and max(lengths) == MOST
