@@ -49,7 +49,7 @@ def qconv(record):
                 w = record.w + BYTES * (done * quads + inside)
                 row = 0
                 while row < pixels:
-                    rows = tallest(pixels - row)
+                    rows = tallest(pixels - row, width)
                     to = out + row * stride + 16 * first * item
                     left = columns - 16 * first
                     direct = int(mode == QUANTISED and left >= 16 * width)

@@ -51,7 +51,7 @@ def qgemm(record):
             first = done + inside
             row = 0
             while row < m:
-                rows = tallest(m - row)
+                rows = tallest(m - row, width)
                 at = b + BYTES * (done * quads + inside)
                 to = c + row * sc + 16 * first * item
                 left = n - 16 * first

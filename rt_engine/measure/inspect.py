@@ -175,7 +175,7 @@ def _end(place: Place, rows: list[int]) -> End:
 
 def is_int8(kernels: Sequence[str]) -> bool:
     """Are multiply-accumulates made on bytes?"""
-    return any(k.startswith(("qconv", "qgemm", "qdepthwise", "qdw")) for k in kernels)
+    return any(k.startswith(("qconv", "qgemm", "qdepthwise", "qdw", "qwinograd")) for k in kernels)
 
 
 COLUMNS = (

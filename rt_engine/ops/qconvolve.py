@@ -42,6 +42,7 @@ from rt_engine.ops.packing.quantised import (
     split_quads,
 )
 from rt_engine.ops.qlines import lines_of, side_by_side, whole_quads
+from rt_engine.ops.qwinograd import convolve_tiles, is_tiled
 from rt_engine.ops.window import Window, seen
 from rt_engine.program.calls import Buffer, Kind
 
@@ -207,6 +208,8 @@ def convolve_bytes(build: Builder, x: Buffer, sums: Sums, y: Buffer, window: Win
         if window.outputs == window.pixels:
             product_of_bytes(build, x, (prod(x.shape[:-1]), x.shape[-1], sums.columns), flat, y)
             return
+    if _by_tiles(build, x, sums, y, window, planar):
+        return
     macs = y.shape[0] * window.outputs * w.size
     window, sums = _folded(window, sums)
     whole, x = with_padding(build, x, window, planar, sums.zero)
@@ -220,6 +223,18 @@ def convolve_bytes(build: Builder, x: Buffer, sums: Sums, y: Buffer, window: Win
     runs, weights = _runs(window, sums.w, steps, prod(whole), planar, sums.group)
     places = (np.array(runs)[:, None] + np.arange(0, weights.shape[1], 4)).ravel()
     _by_table(build, x, weights.reshape(-1, 4, sums.columns), (starts, places), sums, y, y.shape[0], macs)
+
+
+def _by_tiles(build: Builder, x: Buffer, sums: Sums, y: Buffer, window: Window, planar: bool) -> bool:
+    """By Winograd's tiles, where all is known now and they pay."""
+    if planar or sums.group > 1 or sums.mode is not Mode.QUANTISED or not fits_bytes(sums.w):
+        return False
+    if isinstance(sums.zero, Buffer) or isinstance(sums.scale, Buffer) or not is_tiled(window, sums.w):
+        return False
+    bias = bias_with_zero_point(sums.bias, sums.w.reshape(-1, sums.columns), sums.zero)
+    numbers = bias, np.ascontiguousarray(sums.scales())
+    convolve_tiles(build, x, sums.w, numbers, y, window, (sums.zero, sums.zero_y), sums.limits)
+    return True
 
 
 def _folded(window: Window, sums: Sums) -> tuple[Window, Sums]:

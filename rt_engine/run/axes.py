@@ -38,6 +38,7 @@ from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.qpool import QMAX_POOL
 from rt_engine.kernels.interface.qshift import QSHIFT
 from rt_engine.kernels.interface.quantise import QUANTISE
+from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD, RESULTS, room_bytes
 from rt_engine.kernels.interface.reduce import ARG, REDUCE
 from rt_engine.kernels.interface.taps import TAPS
 from rt_engine.kernels.interface.trees import TREES
@@ -347,6 +348,11 @@ def _winograd(name: str, positions: int, results: int) -> dict[str, Family]:
     return {f"{name}_in": Family(WINOGRAD_IN, 4, forward), f"{name}_out": Family(WINOGRAD_OUT, 4, backward)}
 
 
+def _qwinograd(r: Reading, item: int) -> list[Axis]:
+    moves = {"table": 4 * PATCH, "offsets": 4 * (RESULTS - PATCH)}
+    return [Axis("tiles", moves, 6, 12, again=2 * PATCH * r.channels * r.columns)]
+
+
 _UNARY = [
     "abs",
     "ceil",
@@ -413,6 +419,7 @@ FAMILIES: dict[str, Family] = {
     "qgemm": Family(QGEMM, 1, _qgemm),
     "qconv": Family(QCONV, 1, _qconv),
     "qdepthwise": Family(QDEPTHWISE, 1, _qdepthwise),
+    "qwinograd": Family(QWINOGRAD, 1, _qwinograd, lambda r, item: {"room": room_bytes(r.block, r.channels, r.columns)}),
     "qmax_pool": Family(QMAX_POOL, 1, _qmax_pool),
     "qshift": Family(QSHIFT, 4, _qshift),
     "qadd": Family(QADD, 1, _qadd),

@@ -13,6 +13,7 @@ from rt_engine.kernels.interface.pool import POOL
 from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD
 from rt_engine.kernels.interface.trees import TREES
 from rt_engine.run.axes import FAMILIES, Axis, Reading
 
@@ -32,6 +33,7 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,
     QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,
     QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
+    QWINOGRAD.name: lambda r: 2 * PATCH * r.tiles * r.channels * r.columns / FAST,
     TREES.name: lambda r: r.rows * r.count * GROUP,
     QDEPTHWISE.name: lambda r: r.images * r.pixels * max(r.count, 1) * r.quads * 4 * r.channels / SLOW,
 }

@@ -27,8 +27,8 @@ _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 class _Emitter:
     """Emits one tile. `table` is the address of the byte offset (int32) of each quad of `a`, or None: 0, 4, 8, ..."""
 
-    def __init__(self, builder: Any, rows: int, vectors: int, splits: int) -> None:
-        self.builder, self.rows, self.vectors, self.splits = builder, rows, vectors, splits
+    def __init__(self, builder: Any, rows: int, vectors: int, splits: int, dot: Any) -> None:
+        self.builder, self.rows, self.vectors, self.splits, self.dot = builder, rows, vectors, splits, dot
 
     def parts_at(self, address: Any, v: int) -> list[Any]:
         """The hardware vectors of virtual vector `v` behind `address`."""
@@ -59,7 +59,7 @@ class _Emitter:
                 for p in range(PARTS):
                     cell = self.acc[r, v, chain, p]
                     value = builder.load(cell, typ=i32x.part)
-                    builder.store(dot_part(builder, value, factor, columns[v][p]), cell)
+                    builder.store(self.dot(builder, value, factor, columns[v][p]), cell)
 
     def quads_at(self, rows: Sequence[Any], offset: Any) -> list[Any]:
         builder = self.builder
@@ -157,13 +157,13 @@ class _Emitter:
         return self.builder.load(self.builder.inttoptr(at, f32x.part.as_pointer()), typ=f32x.part, align=4)
 
 
-def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool) -> Any:
+def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool, dot: Any = dot_part) -> Any:
     """A native function that computes one tile of int32 sums: bias + a[r, :] @ b.
 
     Arguments: rows, vectors, splits (one of `shapes`), a, then a row stride in bytes or, with `by_table`, the address of
     the rows' byte offsets (int32); the table of the quads' offsets (not read otherwise), b, its stride from quad to quad,
     k in bytes, bias; then where the sums go: with `direct` quantised to `c`, all columns of the tile (its row stride, scales,
-    zero point, limits), else to `out` as they are.
+    zero point, limits), else to `out` as they are. `dot` multiplies what is in four bytes.
     """
 
     @intrinsic
@@ -187,7 +187,7 @@ def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool) -> Any:
                 block = builder.append_basic_block(f"qtile.{'x'.join(map(str, shape))}")
                 switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
                 builder.position_at_end(block)
-                emitter = _Emitter(builder, *shape)
+                emitter = _Emitter(builder, *shape, dot)
                 emitter.start(bias)
                 emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
                 with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):

@@ -102,6 +102,18 @@ def _small() -> Iterator[onnx.ModelProto]:
     pruned = np.random.default_rng(1).standard_normal((128, 128)).astype(np.float32)
     pruned[np.random.default_rng(2).random((128, 8)).repeat(16, axis=1) < 0.9] = 0
     yield _node("MatMul", {"x": (half, [3, 128])}, half, {"w": pruned})
+    yield _bytes_in_tiles()
+
+
+def _bytes_in_tiles() -> onnx.ModelProto:
+    """A 3x3 convolution of bytes, with padding, whose last tiles are half outside."""
+    byte, w = TensorProto.UINT8, np.random.default_rng(1).integers(-127, 128, (32, 32, 3, 3)).astype(np.int8)
+    scale = np.float32(0.02), np.uint8(120)
+    weights = dict(
+        zip(("s", "z", "w", "ws", "wz", "ys", "yz"), (*scale, w, np.float32(0.0005), np.int8(0), *scale), strict=True)
+    )
+    constants = {name: np.asarray(value) for name, value in weights.items()}
+    return _node("QLinearConv", {"x": (byte, [1, 32, 8, 10])}, byte, constants, pads=[1, 1, 1, 1])
 
 
 def _forms() -> Iterator[onnx.ModelProto]:

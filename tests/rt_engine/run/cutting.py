@@ -192,6 +192,7 @@ def _quantised() -> Iterator[tuple[str, onnx.ModelProto]]:
     common = {"scale": scale, "zero": zero, "signed": signed}
     for name, shape, w, attributes in (
         ("qconv", [1, 16, 12, 12], [200, 16, 3, 3], {"pads": [1] * 4}),
+        ("qwinograd", [2, 32, 16, 16], [32, 32, 3, 3], {"pads": [1] * 4}),
         ("qconv images", [3, 16, 8, 8], [20, 16, 3, 3], {"pads": [1] * 4}),
         ("qconv few columns", [1, 15, 13, 11], [21, 15, 3, 3], {"pads": [1] * 4}),
         ("qdepthwise", [3, 20, 8, 8], [20, 1, 3, 3], {"pads": [1] * 4, "group": 20}),

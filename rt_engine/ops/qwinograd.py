@@ -1,0 +1,97 @@
+"""Integer 3x3 convolutions with stride 1 by Winograd's tiles of 4x4 outputs, exactly, where it pays; no operator of its own.
+
+    x uint8 --36 pixels of each tile--> v --products with u = G w G'--> m --> 16 outputs, the same bits as the sum itself
+
+What is computed in between wraps around; only the sum, without the bias, has to be below 2^25, which the weights tell. The choice
+depends on shapes and weights alone, so that a program is the same on every machine. See `kernels.parts.qpatch`.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
+from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD, room_bytes
+from rt_engine.ops.builder import Builder
+from rt_engine.ops.packing.quantised import LANES
+from rt_engine.ops.window import Window
+from rt_engine.ops.winograd import SQUARES
+from rt_engine.program.calls import Buffer
+
+_FOUR = SQUARES[1]
+_FACTORS = np.array([[6, 0, 0], [1, 1, 1], [1, -1, 1], [1, 2, 4], [1, -2, 4], [0, 0, 6]])
+MOST_SUM = 1 << 25
+"""Sums of weights times bytes that come out exactly are below it."""
+BLOCK = 8
+"""Tiles at once: pixels and sums of few channels are in the first-level cache."""
+LEAST = 32
+"""Channels and columns below which transforms take what products save."""
+MOST_WEIGHTS = 1 << 20
+"""Bytes of weights, eight times those of the sum itself, beyond which reading them takes as long as its products."""
+MOST_OUTPUTS = 1.35
+"""Outputs of all tiles over those that are wanted."""
+
+
+def is_tiled(window: Window, w: NDArray[Any]) -> bool:
+    """Does it pay for these windows and weights [3, 3, channels, columns], and is it exact?"""
+    if window.kernel != (3, 3) or set(window.strides) != {1} or w.ndim != 4:
+        return False
+    channels, columns = w.shape[2:]
+    if (
+        channels % LANES
+        or columns % LANES
+        or min(channels, columns) < LEAST
+        or 2 * PATCH * channels * columns > MOST_WEIGHTS
+    ):
+        return False
+    if _FOUR.tiles(window) * 16 > MOST_OUTPUTS * window.outputs:
+        return False
+    flat = w.reshape(-1, columns).astype(np.int64)
+    return bool(255 * max(np.maximum(flat, 0).sum(0).max(), np.maximum(-flat, 0).sum(0).max()) < MOST_SUM)
+
+
+def transformed(w: NDArray[Any]) -> NDArray[np.int16]:
+    """Weights [3, 3, C, M] -> [36, C, M]."""
+    u = np.einsum("ai,bj,ijcm->abcm", _FACTORS, _FACTORS, w.astype(np.int32))
+    return u.reshape(PATCH, *w.shape[2:]).astype(np.int16)
+
+
+def packed(u: NDArray[np.int16]) -> NDArray[np.int16]:
+    """[36, C, M] -> panels of up to 4 vectors of 16 columns: [36][pairs of C][columns][2]."""
+    step = MATRIX_PANEL * LANES
+    by_pair = u.reshape(PATCH, u.shape[1] // 2, 2, u.shape[2]).transpose(0, 1, 3, 2)
+    return np.concatenate([by_pair[:, :, p : p + step].ravel() for p in range(0, u.shape[2], step)])
+
+
+def convolve_tiles(
+    build: Builder, x: Buffer, w: NDArray[Any], numbers: tuple[NDArray[np.int32], NDArray[np.float32]], y: Buffer, window: Window,
+    zeros: tuple[int, int], limits: tuple[float, float],
+) -> None:  # fmt: skip
+    """y [N, out..., columns] of x [N, ..., channels]; `numbers` are the bias, less zero points, and the scale of each column, `zeros`
+    the zero points of x and y."""
+    (channels, columns), images = w.shape[2:], y.shape[0]
+    patches, places = tables(window, channels, columns, images)
+    block = -(-len(patches) // -(-len(patches) // BLOCK))
+    room = build.temporary(np.dtype(np.uint8), (room_bytes(block, channels, columns),))
+    record = QWINOGRAD(
+        x=x, w=build.constant(packed(transformed(w))), numbers=build.constant(np.concatenate([n.view(np.int32) for n in numbers])),
+        out=y, table=build.constant(np.concatenate([patches.ravel(), places.ravel()])), room=room, tiles=len(patches),
+        channels=channels, columns=columns, block=block, zero_x=zeros[0], zero=zeros[1], offsets=4 * patches.size,
+        low=limits[0], high=limits[1],
+    )  # fmt: skip
+    build.call(
+        "qwinograd", record, macs=2 * PATCH * len(patches) * channels * columns
+    )  # of 16 bits: as long as two of bytes
+
+
+def tables(window: Window, channels: int, columns: int, images: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Byte offsets of the pixels [tiles, 36] and of the outputs [tiles, 16] of each tile in all images, -1 for none."""
+    patches = _table(_FOUR.patches(window), channels, window.pixels, images)
+    return patches, _table(_FOUR.places(window), columns, window.outputs, images)
+
+
+def _table(pixels: NDArray[np.int64], row: int, image: int, images: int) -> NDArray[np.int32]:
+    """Byte offsets in all images of pixels of `row` bytes, -1 for none."""
+    at = pixels + image * np.arange(images)[:, None, None]
+    return np.where(pixels < 0, -1, at * row).astype(np.int32).reshape(-1, pixels.shape[1])
