@@ -54,7 +54,7 @@ def is_tiled(window: Window, w: NDArray[Any]) -> bool:
 def transformed(w: NDArray[Any]) -> NDArray[np.int16]:
     """Weights [3, 3, C, M] -> [36, C, M]."""
     u = np.einsum("ai,bj,ijcm->abcm", _FACTORS, _FACTORS, w.astype(np.int32))
-    return u.reshape(PATCH, *w.shape[2:]).astype(np.int16)
+    return np.asarray(u.reshape(PATCH, *w.shape[2:]), np.int16)
 
 
 def packed(u: NDArray[np.int16]) -> NDArray[np.int16]:
