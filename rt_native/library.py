@@ -101,7 +101,10 @@ def users_sources(module: str, folder: str) -> list[Path]:
 
 
 def _why(said: str, code: int) -> str:
-    """What a compiler said; in a sentence, where it was killed, or one of its processes."""
+    """What a compiler said; in a sentence, where it could not write, or was killed, or one of its processes was."""
+    last = said.rpartition("\n")[2]
+    if last.startswith("OSError: "):
+        return f"it cannot be written to {cache_folder()}: {last.removeprefix('OSError: ')}"
     if said and "BrokenProcessPool" not in said:
         return said
     how = signal.strsignal(-code) if code < 0 else "one of its processes was killed"
