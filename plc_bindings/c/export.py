@@ -22,6 +22,7 @@ from plc_bindings.c.project import CMAKE_FILES, cmake, readme
 from plc_bindings.data.enumerations import enumerations
 from plc_bindings.data.types import identifier
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
+from rt_engine.kernels.interface.later import KNOWN
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_file import write
 from rt_engine.run.native import KERNELS, modules
@@ -82,13 +83,14 @@ def _modules(level: Level, needed: Container[str]) -> dict[str, tuple[dict[str, 
 def _table(level: Level, names: Sequence[str]) -> str:
     """The C file that tells the loader about the kernels; sorted as strcmp sorts."""
     declared = "".join(f"int64_t {KERNEL_PREFIX}{name}(int64_t, int64_t);\n" for name in names)
-    entries = "".join(f'    {{"{name}", {KERNEL_PREFIX}{name}}},\n' for name in names) or "    {NULL, NULL},\n"
+    runs = {name: KERNEL_PREFIX + name for name in names} | dict.fromkeys(KNOWN, "NULL")
+    entries = "".join(f'    {{"{name}", {run}}},\n' for name, run in sorted(runs.items()))
     features = "".join(f'"{name}", ' for name in known_features(level))
     return (
         f"/* The kernels of this library, for {level.name}. Generated; not to be edited. */\n"
         f'#include "rt_kernels.h"\n\n{declared}\n'
         f"const rte_kernel rte_kernels[] = {{\n{entries}}};\n"
-        f"const size_t rte_kernel_count = {len(names)};\n"
+        f"const size_t rte_kernel_count = {len(runs)};\n"
         f'const char *const rte_library_version = "{version.TEXT}";\n'
         f'const char *const rte_kernel_level = "{level.name}";\n'
         f"const char *const rte_kernel_features[] = {{{features}NULL}};\n"

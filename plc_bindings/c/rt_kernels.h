@@ -5,7 +5,7 @@
  *     #include "rt_kernels.h"
  *     int64_t k_add_f32(int64_t, int64_t);
  *     ...
- *     const rte_kernel rte_kernels[] = {{"add_f32", k_add_f32}, ...};      sorted by name, as strcmp sorts
+ *     const rte_kernel rte_kernels[] = {{"add_f32", k_add_f32}, {"conv.cut", NULL}, ...};      sorted by name, as strcmp sorts
  */
 #ifndef RT_KERNELS_H
 #define RT_KERNELS_H
@@ -15,7 +15,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/** A kernel, under the name that programs have for it. */
+/** A kernel, under the name that programs have for it; or a later field of records that its kernels know: run is NULL. */
 typedef struct rte_kernel {
     const char *name;
     int64_t (*run)(int64_t arena, int64_t record);

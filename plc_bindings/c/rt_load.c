@@ -145,9 +145,9 @@ static rte_status take_kernels(const image *m, rte_model *model) {
             return rte_fail(RTE_DAMAGED, "kernel %llu has no name", (unsigned long long)i);
         const rte_kernel *kernel = bsearch(name, rte_kernels, rte_kernel_count, sizeof *rte_kernels, by_name);
         if (!kernel)
-            return rte_fail(RTE_MISSING_KERNEL, "the program needs the kernel '%s', which this library does not have: export it "
+            return rte_fail(RTE_MISSING_KERNEL, "the program needs %s '%s', which this library does not have: export it "
                             "with this model, or " AGAIN,
-                            name);
+                            strchr(name, '.') ? "the field" : "the kernel", name);
         model->table[i] = (int64_t)(uintptr_t)kernel->run;
     }
     return RTE_OK;
@@ -265,7 +265,7 @@ static rte_status take_records(const image *m, rte_model *model) {
     model->records = (const rte_record *)(const void *)m->of[RECORDS].data;
     for (uint64_t i = 0; i < m->of[RECORDS].count; i++) {
         const rte_record *record = &model->records[i];
-        if (record->kernel >= m->of[KERNELS].count || record->node >= m->of[NODES].count)
+        if (record->kernel >= m->of[KERNELS].count || !model->table[record->kernel] || record->node >= m->of[NODES].count)
             return rte_fail(RTE_DAMAGED, "record %llu: kernel %u of %llu, node %u of %llu", (unsigned long long)i,
                             (unsigned)record->kernel, (unsigned long long)m->of[KERNELS].count, (unsigned)record->node,
                             (unsigned long long)m->of[NODES].count);

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.kernels.interface.later import used
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.lower.plan import plan
 from rt_engine.program.calls import Buffer, Call, Kind, Lowered, Storage
@@ -85,6 +86,7 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         layout.bare_bound,
         _results(calls, layout.offsets),
         makers=_makers(lowered),
+        later=used(records, names, {c.kernel: c.record.fields for c in calls}),
     )
 
 

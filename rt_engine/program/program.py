@@ -91,6 +91,8 @@ class Program:
     """For each output, the node that writes it last (-1: none); a file does not keep it."""
     assumed: tuple[str, ...] = ()
     """What was taken for granted when it was compiled, in sentences; a file does not keep it: its shapes are its own."""
+    later: tuple[str, ...] = ()
+    """Fields of its records that came after their kernels (`rt_engine.kernels.interface.later`)."""
 
     def named(self, naming: Naming) -> "Program":
         """The same program, whose tensors mean this."""

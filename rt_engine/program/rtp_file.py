@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rt_engine.errors import ProgramFileError
 from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.later import KNOWN
 from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
@@ -229,6 +230,18 @@ class _Reader:
             found.append(NodeCost(*texts, names, macs, weights, arena, listed))
         return tuple(found)
 
+    def kernels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(kernels, later fields that records use)."""
+        names = tuple(map(self.text, self.array(Kind.KERNELS).tolist()))
+        if len(set(names)) < len(names):
+            raise self.damaged("a kernel is listed twice")
+        count = next((i for i, name in enumerate(names) if "." in name), len(names))
+        if unknown := [name for name in names[count:] if name not in KNOWN]:
+            raise ProgramFileError(
+                f"{self.name} uses fields of records that this version does not know: {', '.join(map(repr, unknown[:5]))}; {AGAIN}"
+            )
+        return names[:count], names[count:]
+
     def records(self, kernels: tuple[str, ...]) -> NDArray[Any]:
         """The records, all of whose indices, operands and jumps are inside."""
         records = self.array(Kind.RECORDS)
@@ -275,9 +288,7 @@ class _Reader:
 
     def program(self) -> Program:
         """Everything, checked."""
-        kernels = tuple(map(self.text, self.array(Kind.KERNELS).tolist()))
-        if len(set(kernels)) < len(kernels):
-            raise self.damaged("a kernel is listed twice")
+        kernels, later = self.kernels()
         inputs, outputs, states = self.places()
         records = self.records(kernels)
         program = Program(
@@ -294,5 +305,6 @@ class _Reader:
             int(self.header["arena_bare_bound"]),
             self.results(len(records)),
             metadata={self.text(key): self.text(value) for key, value in self.array(Kind.ATTRIBUTES).tolist()},
+            later=later,
         )
         return program.named(self.naming())

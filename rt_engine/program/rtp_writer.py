@@ -44,7 +44,7 @@ def to_bytes(program: Program) -> bytes:
         for place, value in zip(program.state, program.initial, strict=True)
     ]
     rows = {
-        Kind.KERNELS: [tables.text(name) for name in program.kernels],
+        Kind.KERNELS: [tables.text(name) for name in (*program.kernels, *program.later)],
         Kind.TENSORS: tensors,
         Kind.NODES: [tables.node(node) for node in program.nodes],
         Kind.RESULTS: [tables.tensor(place) if place is not None else (0,) * 7 for place in program.results],

@@ -1,6 +1,7 @@
 """Files that are broken, by accident or on purpose: a status that says why, never a crash. All under the sanitizers."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.plc_bindings.c.writer import (
     TENSORS,
     WEIGHTS,
     patched,
+    rtp,
     sealed,
     section,
 )
@@ -154,6 +156,18 @@ def test_a_jump_goes_forward(files, verdicts, target):
     place = section(good, RECORDS)[0] + 192 * record + 16 + 48
     ((status, why),) = verdicts([patched(good, place, struct.pack("<q", target))])
     assert status == DAMAGED and f"goes on at record {target}" in why
+
+
+def test_a_later_field_is_known_or_refused(files, verdicts):
+    """By its name; and it is no kernel that a record may call."""
+    model, file = files["int8-cnn"]
+    good = file.read_bytes()
+    assert "qdepthwise.count" in model.program.later and verdicts([good]) == [(0, "")]
+    unknown = rtp(replace(model.program, later=(*model.program.later, "conv.surprise")))
+    called = patched(good, section(good, RECORDS)[0], _u32(len(model.program.kernels)))
+    (missing, why), (damaged, where) = verdicts([unknown, called])
+    assert missing == MISSING_KERNEL and "needs the field 'conv.surprise'" in why
+    assert damaged == DAMAGED and "record 0" in where
 
 
 @pytest.mark.parametrize("kind", ["mlp", "lstm", "if", "trees"])

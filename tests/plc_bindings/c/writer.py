@@ -32,7 +32,8 @@ class _Texts:
 def rtp(program: Program) -> bytes:
     """The file of a program: all that is run, without what only reports read."""
     text, shapes, initial = _Texts(), [], b""
-    kernels = struct.pack(f"<{len(program.kernels)}I", *map(text, program.kernels))
+    names = (*program.kernels, *program.later)
+    kernels = struct.pack(f"<{len(names)}I", *map(text, names))
     tensors = b""
 
     def tensor(place: Place, at: int = 0) -> bytes:
