@@ -26,7 +26,7 @@ _SMALL, _LARGE = float32(1e-30), float32(1e30)
 
 @inline
 def _divided(x, scale, inverse):
-    """x / scale, correctly rounded, for quotients that are not far outside of every limit; `inverse` is 1 / scale."""
+    """x / scale, correctly rounded, for quotients that are not far outside of every limit; `inverse`, 1 / scale, is not denormal."""
     rough = x * inverse
     return select(absolute(rough) < 1e7, quotient(x, scale, inverse), rough)
 
@@ -63,10 +63,11 @@ def quantise(record):
     low, high = splat_f32x(float32(record.low)), splat_f32x(float32(record.high))
     for _ in range(rows):
         scale, zero = splat_f32x(load_f32(scales)), splat_i32x(load_i32(zeros))
-        inverse = 1.0 / scale
+        inverse, number = 1.0 / scale, load_f32(scales)
+        plain = -_LARGE < number < _LARGE
         done = 0
         if inner == 0 and item == 1:
-            number, shift = load_f32(scales), float32(load_i32(zeros))
+            shift = float32(load_i32(zeros))
             bottom, top = float32(record.low) - shift, float32(record.high) - shift
             least, most = splat_f32x((bottom - _STEPS) * number), splat_f32x((top + _STEPS) * number)
             while _SMALL < number < _LARGE and done + 64 <= n:
@@ -78,7 +79,8 @@ def quantise(record):
                 )  # fmt: skip
                 done += 64
             while done + 16 <= n:
-                value = _divided(load_f32x(x + 4 * done), scale, inverse)
+                value = load_f32x(x + 4 * done)
+                value = _divided(value, scale, inverse) if plain else value / scale
                 store_low8(out + done, _one(value, zero, low, high))
                 done += 16
         while done < n:
@@ -87,7 +89,8 @@ def quantise(record):
                 scale, zero = load_first_f32x(scales + 4 * done, left), load_first_i32x(zeros + 4 * done, left)
                 value = load_first_f32x(x + 4 * done, left) / scale
             else:
-                value = _divided(load_first_f32x(x + 4 * done, left), scale, inverse)
+                value = load_first_f32x(x + 4 * done, left)
+                value = _divided(value, scale, inverse) if plain else value / scale
             value = _one(value, zero, low, high)
             if item == 1:
                 store_first_low8(out + done, value, left)

@@ -19,7 +19,7 @@ def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: 
             x=source, out=target, count=outer, nbytes=block, x_stride=strides[0], out_stride=strides[1],
             x_first=firsts[0], out_first=firsts[1],
         )  # fmt: skip
-        build.call("copy_blocks", record)
+        build.call("copy_blocks", record, elements=2 * outer * block // source.dtype.itemsize)
 
 
 @operator("Concat", since=4, any_type=True)

@@ -163,7 +163,7 @@ class Repeat:
             **{f"{sliced}_stride": self.trips * block, f"{sliced}_first": first, f"{sliced}_step": step},
             **{f"{whole_one}_stride": block, f"{whole_one}_first": 0, f"{whole_one}_step": 0},
         )  # fmt: skip
-        self.build.call("copy_at", record)
+        self.build.call("copy_at", record, elements=2 * min(source.size, target.size))
 
     def end(self, results: list[Buffer], again: Buffer | None) -> None:
         """What is carried becomes the results, and so on while `again` holds (always, where it is None)."""

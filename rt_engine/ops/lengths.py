@@ -157,7 +157,7 @@ def _copy_part(build: Builder, found: Buffer, part: Buffer, first: int) -> None:
         record = COPY_BLOCKS(
             x=found, out=part, count=1, nbytes=part.nbytes, x_stride=0, out_stride=0, x_first=8 * first, out_first=0
         )
-        build.call("copy_blocks", record)
+        build.call("copy_blocks", record, elements=2 * part.size)
 
 
 @operator("ClearRest", since=1, domain=RT_DOMAIN, any_type=True, infer=lambda n, x: [(x[0].dtype, x[0].shape)])

@@ -46,7 +46,7 @@ def strided_copy(
         x=source, out=target, table=build.constant(table), rank=len(table), x_first=in_first, out_first=out_first,
         outer=int(table[0, 0]), each=each,
     )  # fmt: skip
-    build.call(f"copy_strided_{source.dtype.itemsize}", record)
+    build.call(f"copy_strided_{source.dtype.itemsize}", record, elements=2 * prod(shape))
 
 
 def copied_into(build: Builder, source: Buffer, target: Buffer, first: int = 0) -> None:
@@ -54,7 +54,7 @@ def copied_into(build: Builder, source: Buffer, target: Buffer, first: int = 0) 
     record = COPY_BLOCKS(
         x=source, out=target, count=1, nbytes=source.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=first
     )
-    build.call("copy_blocks", record)
+    build.call("copy_blocks", record, elements=2 * source.size)
 
 
 def gathered(

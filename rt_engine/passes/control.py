@@ -13,6 +13,7 @@ from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.bounded import bounded, is_bounded, is_counted, note_count
 from rt_engine.passes.closing import note, number_of, scopes
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.growing import collected
 from rt_engine.passes.inlining import ENDLESS, MOST_PEELED, inlined, peeled, replaced, unrolled
 from rt_engine.passes.length_bodies import close_lengths, open_lengths, refuse_lengths
 from rt_engine.passes.sequences import close_branches, elements, open_branches
@@ -100,7 +101,7 @@ def _type_as(value: ir.Value, other: ir.Value | None, shape: tuple[int, ...] | N
     if elements(other) is not None:
         raise Refusal(
             "it carries a sequence of tensors, and data decide how often it runs",
-            "carry a tensor, collect results without a list, or give it a constant number of iterations",
+            "only append to the list, carry a tensor, or give it a constant number of iterations",
         )
     if other is None or other.dtype is None or other.shape is None:
         raise Refusal("an input that its body reads is missing or has no shape")
@@ -201,7 +202,12 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
         node.inputs[0] is None
         and start is not None
         and start.all()
-        and not (count is None and not _always(body, node) and is_bounded(compilation, node, MOST_TRIPS))
+        and (
+            number_of(node, "iterations")
+            or count is not None
+            or _always(body, node)
+            or not is_bounded(compilation, node, MOST_TRIPS)
+        )
     )
     few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
     if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:
@@ -212,6 +218,10 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
         raise Refusal("its body has another number of inputs or results than it needs")
+    if not (_always(body, node) and constant(node.inputs[0]) is not None):
+        without = collected(compilation.graph, node, carried)
+        if without is not None:
+            return without
     if not is_counted(node) and _is_open(node, body, len(node.outputs) > carried):
         return bounded(compilation, node, carried, MOST_TRIPS)
     trips = _trips(node)

@@ -21,6 +21,8 @@ ELEMENTS = "rt_engine.elements"
 """Under this key, a value that is a sequence has the values of its tensors."""
 ABSENT = "rt_engine.absent"
 """Under this key, an optional value that has nothing in it says so."""
+STACK = "rt_engine.stack"
+"""Under this key, a sequence of as many tensors as data decide has the tensor whose first axis they are."""
 LENGTHS = "rt_engine.lengths"
 """Under this key, a graph has for each output the number of tensors that it became; None for what was a tensor."""
 MOST_ELEMENTS = 4096
@@ -28,6 +30,7 @@ MOST_ELEMENTS = 4096
 MOST_TOGETHER = 1 << 15
 """Of all sequences of a graph."""
 _CHARGED = "rt_engine.charged"
+_OURS = {ELEMENTS, ABSENT, STACK}
 _numbers = count()
 
 Made = list[ir.Node]
@@ -43,19 +46,27 @@ def is_sequence(node: ir.Node) -> bool:
     if node.domain:
         return False
     return node.op_type in SEQUENCE_OPERATORS or (
-        node.op_type == "Identity"
-        and node.inputs[0] is not None
-        and bool({ELEMENTS, ABSENT} & node.inputs[0].meta.keys())
+        node.op_type == "Identity" and node.inputs[0] is not None and bool(_OURS & node.inputs[0].meta.keys())
     )
 
 
 def takes_tensors(node: ir.Node) -> None:
     """Raise Refusal where a node that knows no sequences reads one."""
     for value in node.inputs:
-        if value is not None and {ELEMENTS, ABSENT} & value.meta.keys():
+        if value is not None and _OURS & value.meta.keys():
             raise Refusal(
                 f"its input '{value.name}' is a sequence or an optional value, and it takes a tensor", "correct it"
             )
+
+
+def stack(compilation: Compilation, node: ir.Node) -> bool:
+    """Is what a SplitToSequence takes apart as long as data decide, and stays one tensor?"""
+    along = None if compilation.lengths.finished else compilation.lengths.along.get(node.inputs[0])
+    whole = not _has(node, 1) and not node.attributes.get_int("keepdims", 1) and not node.attributes.get_int("axis", 0)
+    if along is None or along.axis or not whole:
+        return False
+    node.outputs[0].meta[STACK] = node.inputs[0]
+    return True
 
 
 def take_apart(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
@@ -65,6 +76,7 @@ def take_apart(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     2. SequenceAt is one of them, SequenceLength a constant.
     3. SplitToSequence is a Split, without the axis where it shall not be kept.
     4. ConcatFromSequence is a Concat, along a new axis of Unsqueezes.
+       Of a sequence of as many tensors as data decide, which is one tensor, 2 is a Gather or a Shape, 4 a Transpose and a Reshape.
     5. Optional is what is in it, OptionalHasElement a constant, OptionalGetElement what is in it.
 
     The node itself stays until `remove`: others may read what it made.
@@ -91,6 +103,8 @@ def spread_outputs(compilation: Compilation) -> None:
     found = [elements(value) for value in graph.outputs]
     graph.meta[LENGTHS] = [None if parts is None else len(parts) for parts in found]
     for value, parts in zip(graph.outputs, found, strict=True):
+        if STACK in value.meta:
+            raise Refusal(f"output '{value.name}' is a sequence, and data decide of how many tensors", "stack them")
         if ABSENT in value.meta:
             raise Refusal(f"output '{value.name}' has nothing in it", "leave it out")
         if parts is not None and not parts:
@@ -234,7 +248,7 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
 
 
 def _sequence(node: ir.Node, values: tuple[ir.Value, ...]) -> Made:
-    if any({ELEMENTS, ABSENT} & value.meta.keys() for value in values):
+    if any(_OURS & value.meta.keys() for value in values):
         raise Refusal("a sequence of sequences, or of optional values", "export with tensors")
     if len(values) > MOST_ELEMENTS:
         raise Refusal(f"a sequence of {len(values):,} tensors; the most is {MOST_ELEMENTS:,}", "export with one tensor")
@@ -304,6 +318,8 @@ def _erase(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
 
 
 def _at(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    if (whole := _stack(node)) is not None:
+        return _instead(graph, node, ir.node("Gather", [whole, node.inputs[1]], {"axis": 0}))
     found = _known(node)
     return _alias(node, found[_position(node, 1, len(found), len(found) - 1)])
 
@@ -313,13 +329,16 @@ def _number(graph: ir.Graph, node: ir.Node, array: Any) -> Made:
 
 
 def _count(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    if (whole := _stack(node)) is not None:
+        shape, first = ir.node("Shape", [whole]), add_constant(graph, f"{node.name}.first", np.array(0, np.int64))
+        return _instead(graph, node, shape, ir.node("Gather", [shape.outputs[0], first], {"axis": 0}))
     return _number(graph, node, np.array(len(_known(node)), np.int64))
 
 
 def _same(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     value = node.inputs[0]
     assert value is not None
-    for key in (ELEMENTS, ABSENT):
+    for key in _OURS:
         if key in value.meta:
             node.outputs[0].meta[key] = value.meta[key]
     return []
@@ -354,6 +373,8 @@ def _split(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
         raise Refusal("its input is missing", "export it again")
     axis = _axis(node, len(x.shape))
     size = int(x.shape[axis])  # type: ignore[arg-type]  # static by now
+    if STACK in node.outputs[0].meta:
+        return []
     whole = not _has(node, 1)
     parts = [1] * size if whole else _parts(node, size)
     if not 0 < len(parts) <= MOST_ELEMENTS:
@@ -394,7 +415,35 @@ def _parts(node: ir.Node, size: int) -> list[int]:
     return parts
 
 
+def _stack(node: ir.Node) -> ir.Value | None:
+    """The tensor that a sequence is of which data decide how many there are."""
+    value: ir.Value | None = None if node.inputs[0] is None else node.inputs[0].meta.get(STACK)
+    return value
+
+
+def _instead(graph: ir.Graph, node: ir.Node, *made: ir.Node) -> Made:
+    """The output of the last of these nodes is that of the node."""
+    put = _put(graph, node, *made)
+    _alias(node, put[-1].outputs[0])
+    return put
+
+
+def _unstacked(graph: ir.Graph, node: ir.Node, whole: ir.Value) -> Made:
+    """ConcatFromSequence of a stack: its first axis moves to where they shall lie, and becomes one with the axis there."""
+    new, shape = node.attributes.get_int("new_axis", 0), [int(d) for d in whole.shape or ()]  # type: ignore[arg-type]
+    axis = _axis(node, len(shape) - 1 + bool(new))
+    order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
+    made = [ir.node("Transpose", [whole], {"perm": order})]
+    if not new:
+        moved = [shape[i] for i in order]
+        joined = np.array([*moved[:axis], -1, *moved[axis + 2 :]], np.int64)
+        made.append(ir.node("Reshape", [made[0].outputs[0], add_constant(graph, f"{node.name}.joined", joined)]))
+    return _instead(graph, node, *made)
+
+
 def _concat(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    if (whole := _stack(node)) is not None:
+        return _unstacked(graph, node, whole)
     found, new = _known(node), node.attributes.get_int("new_axis", 0)
     if not found:
         raise Refusal("its sequence has no tensor: the shape of its output is not known", "leave it out")

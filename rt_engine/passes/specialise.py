@@ -37,6 +37,7 @@ from rt_engine.passes.sequences import (
     is_sequence,
     remove,
     spread_outputs,
+    stack,
     take_apart,
     takes_tensors,
 )
@@ -98,7 +99,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             continue
         if is_sequence(node):
             try:
-                if node.op_type == "SplitToSequence":
+                if node.op_type == "SplitToSequence" and not stack(compilation, node):
                     refuse_lengths(compilation, node.inputs, "splits")
                 waiting.extendleft(reversed(take_apart(graph, node, opsets.get("", 1))))
                 apart.append(node)

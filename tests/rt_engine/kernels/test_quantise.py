@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
+import rt_engine
 from tests.rt_engine.kernels.calling import call, libraries
 
 LIBRARIES = libraries("test-quantise", "rt_engine.kernels.quantise", "rt_engine.kernels.encode")
@@ -48,6 +50,24 @@ def test_division_by_product_is_exact(library):
         operands = [x, scale, np.zeros(1, np.int32), np.zeros(n, np.int8)]
         got = call(library, "quantise", operands, (1, n, 0, 0, 1), (-128, 127))[3]
         assert (got == expected(x, scale, 0, -128, 127)).all()
+
+
+@pytest.mark.parametrize("scale", [8e37, 9e37, 3e38, 3.4e38, -3e38, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_scales_without_a_reciprocal(scale, dtype):
+    """1 / scale is denormal, zero in a run, and x / scale is not: in a whole block, in 16, and in what is left."""
+    x = np.resize(np.array([1.0, 3e38, -3e38, 1.6e38, np.inf, -np.inf, np.nan, 0.0], np.float32), 64 + 16 + 7)
+    values = {"s": np.float32(scale), "z": dtype(3)}
+    ends = [helper.make_tensor_value_info("x", 1, x.shape), helper.make_tensor_value_info("y", 0, x.shape)]
+    ends[1].type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    graph = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])], "g", *([end] for end in ends), constants
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    (got,) = rt_engine.load(model).run({"x": x})
+    limits = np.iinfo(dtype)
+    assert (got == expected(x, np.float32(scale), 3, limits.min, limits.max)).all()
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=IDS)

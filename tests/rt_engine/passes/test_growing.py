@@ -1,0 +1,114 @@
+"""Lists that a loop grows while data say that it goes on, against ONNX Runtime."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper, parser
+
+import rt_engine
+from rt_engine.errors import UnsupportedModelError
+
+HEAD = '<ir_version: 9, opset_import: ["" : 18]>\n'
+X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+LOOP = """
+    s0 = SequenceEmpty <dtype = 1> ()
+    h, s = Loop (most, on, x, s0) <
+        body = b (int64 i, bool on1, float[2, 3] h1, seq(float[2, 3]) s1) => (bool on2, float[2, 3] h2, seq(float[2, 3]) s2)
+        {
+            h2 = Mul(h1, half)
+            s2 = SequenceInsert(s1, h2)
+            a = Abs(h2)
+            m = ReduceMax <keepdims = 0> (a)
+            on2 = Greater(m, limit)
+        }
+    >
+"""
+INPUTS = "float[2, 3] x, float limit"
+
+
+def model(outputs, nodes, loop=LOOP, inputs=INPUTS, **constants):
+    """A graph with the loop, and nodes behind it."""
+    proto = parser.parse_model(f"{HEAD}g ({inputs}) => ({outputs}) {{ {loop} {nodes} }}")
+    values = {"on": True, "most": np.int64(9), "half": np.float32(0.5), "zero": np.int64(0)} | constants
+    proto.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v), k) for k, v in values.items() if v is not None
+    )
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def same(proto, feeds, **given):
+    """What ONNX Runtime gives is there, and as long as our count says."""
+    loaded = rt_engine.load(proto, **given)
+    ours = dict(zip((o.name for o in loaded.outputs), loaded.run(feeds), strict=True))
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    for out, theirs in zip(session.get_outputs(), session.run(None, feeds), strict=True):
+        found = ours[out.name]
+        longer = [axis for axis in range(theirs.ndim) if found.shape[axis] != theirs.shape[axis]]
+        assert all(ours[f"{out.name}_count"] == theirs.shape[axis] for axis in longer)
+        np.testing.assert_array_equal(found[tuple(map(slice, theirs.shape))], theirs, strict=True)
+    return loaded
+
+
+@pytest.mark.parametrize("limit", [10.0, 0.2, 0.01, 0.0])
+def test_a_list_is_one_tensor_with_a_length(limit):
+    """1. Stacked, along any axis. 2. Joined. 3. Its length. 4. One of its tensors."""
+    nodes = """
+        all = ConcatFromSequence <axis = 0, new_axis = 1> (s)
+        last = ConcatFromSequence <axis = -1, new_axis = 1> (s)
+        rows = ConcatFromSequence <axis = 0> (s)
+        columns = ConcatFromSequence <axis = -1> (s)
+        count = SequenceLength(s)
+        first = SequenceAt(s, zero)
+    """
+    outputs = (
+        "float[n, 2, 3] all, float[2, 3, n] last, float[m, 3] rows, float[2, k] columns, int64 count, float[2, 3] first"
+    )
+    loaded = same(model(outputs, nodes), {"x": X, "limit": np.array(limit, np.float32)})
+    assert {o.name: o.shape for o in loaded.outputs}["rows"] == (18, 3)
+
+
+@pytest.mark.parametrize("most", [1, 3, 5])
+def test_a_number_of_iterations_that_is_an_input(most):
+    """With a bound from who loads it; beside what the loop carries and collects otherwise."""
+    loop = """
+        s0 = SequenceEmpty <dtype = 1> ()
+        h, s, c = Loop (most, on, x, s0) <
+            body = b (int64 i, bool on1, float[2, 3] h1, seq(float[2, 3]) s1)
+                => (bool on2, float[2, 3] h2, seq(float[2, 3]) s2, float[2, 3] n)
+            {
+                on2 = Identity(on1)
+                h2 = Mul(h1, half)
+                n = Neg(h1)
+                s2 = SequenceInsert(s1, h2)
+            }
+        >
+    """
+    nodes = "rows = ConcatFromSequence <axis = 0> (s)"
+    proto = model(
+        "float[2, 3] h, float[m, 3] rows, float[k, 2, 3] c", nodes, loop, "float[2, 3] x, int64 most", most=None
+    )
+    same(proto, {"x": X, "most": np.array(most)}, bounds={"h": 5})
+
+
+@pytest.mark.parametrize(
+    ("outputs", "nodes", "loop"),
+    [
+        ("seq(float[2, 3]) s", "", LOOP),
+        (
+            "float[n, 2, 3] y",
+            "y = ConcatFromSequence <new_axis = 1, axis = 0> (s)",
+            LOOP.replace("(s1, h2)", "(s1, h2, i)"),
+        ),
+        (
+            "float[n, 2, 3] y",
+            "y = ConcatFromSequence <new_axis = 1, axis = 0> (s)",
+            LOOP.replace("a = Abs(h2)", "b = SequenceLength(s1) c = Cast <to = 1> (b) a = Mul(h2, c)"),
+        ),
+    ],
+)
+def test_a_list_that_is_a_result_or_read_as_it_grows_is_refused(outputs, nodes, loop):
+    """It says what would help."""
+    with pytest.raises(UnsupportedModelError, match=r"sequence.*data decide (of )?how"):
+        rt_engine.load(model(outputs, nodes, loop))
