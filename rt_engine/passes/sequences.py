@@ -61,11 +61,12 @@ def takes_tensors(node: ir.Node) -> None:
 
 def stack(compilation: Compilation, node: ir.Node) -> bool:
     """Is what a SplitToSequence takes apart as long as data decide, and stays one tensor?"""
-    along = None if compilation.lengths.finished else compilation.lengths.along.get(node.inputs[0])
+    x = node.inputs[0]
+    along = None if x is None or compilation.lengths.finished else compilation.lengths.along.get(x)
     whole = not _has(node, 1) and not node.attributes.get_int("keepdims", 1) and not node.attributes.get_int("axis", 0)
     if along is None or along.axis or not whole:
         return False
-    node.outputs[0].meta[STACK] = node.inputs[0]
+    node.outputs[0].meta[STACK] = x
     return True
 
 
