@@ -11,6 +11,7 @@ from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.graph import constant
 from rt_engine.passes import length_masks as masks
 from rt_engine.passes import length_pads as pads
+from rt_engine.passes import length_reductions as reductions
 from rt_engine.passes import length_rules as rules
 from rt_engine.passes import length_scatter as scatter
 from rt_engine.passes import length_sizes as sizes
@@ -45,10 +46,10 @@ _SIZED: dict[str, tuple[tuple[int, ...], rules.Rule]] = {
 _RULES: dict[str, rules.Rule] = {
     **{op: rule for op, (_, rule) in _SIZED.items() if op not in ("ConstantOfShape", "Range")},
     **_FOUND,
-    **{f"Reduce{kind}": masks.reduce for kind in _REDUCE},
+    **{f"Reduce{kind}": reductions.reduce for kind in _REDUCE},
     **dict.fromkeys(_ITEMS, rules.batched),
-    **dict.fromkeys(("ArgMax", "ArgMin"), masks.arg),
-    **dict.fromkeys(("CumSum", "CumProd"), masks.cumulate),
+    **dict.fromkeys(("ArgMax", "ArgMin"), reductions.arg),
+    **dict.fromkeys(("CumSum", "CumProd"), reductions.cumulate),
     **dict.fromkeys(("Softmax", "LogSoftmax"), rules.softmax),
     **dict.fromkeys(("Identity", "Dropout", "Mod", "IsNaN", "IsInf", "PRelu"), rules.elementwise),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), rules.quantised),
@@ -57,9 +58,9 @@ _RULES: dict[str, rules.Rule] = {
     "Gather": masks.gather,
     "GatherElements": masks.gather_elements,
     "GatherND": masks.gather_nd,
-    "Gemm": masks.gemm,
+    "Gemm": reductions.gemm,
     **dict.fromkeys(_NORMS, rules.layer_norm),
-    "MatMul": masks.matmul,
+    "MatMul": reductions.matmul,
     "OneHot": masks.one_hot,
     "Pad": pads.pad,
     "Reshape": rules.reshape,

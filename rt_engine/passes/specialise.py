@@ -32,15 +32,8 @@ from rt_engine.passes.doubts import doubt
 from rt_engine.passes.following_rules import finish, follow
 from rt_engine.passes.length_bodies import refuse_lengths
 from rt_engine.passes.microsoft import rewrite
-from rt_engine.passes.sequences import (
-    SEQUENCE_OPERATORS,
-    is_sequence,
-    remove,
-    spread_outputs,
-    stack,
-    take_apart,
-    takes_tensors,
-)
+from rt_engine.passes.sequence_nodes import SEQUENCE_OPERATORS, is_sequence, remove, stack, take_apart
+from rt_engine.passes.sequences import spread_outputs, takes_tensors
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
