@@ -8,7 +8,7 @@ from onnx import parser
 
 import rt_engine
 from rt_engine.errors import InvalidModelError, RunError, UnsupportedModelError
-from rt_engine.passes import control
+from rt_engine.passes import loops
 from rt_engine.status import Status
 from tests.rt_engine.test_lanes import LIBRARIES
 
@@ -475,7 +475,7 @@ def test_an_endless_condition_is_refused():
 def test_whether_an_endless_condition_ends_is_not_asked_in_every_turn(monkeypatch):
     """A loop without a bound that carries a tensor which grows: each question compiles a program."""
     asked = []
-    monkeypatch.setattr(control, "is_bounded", lambda *_: asked.append(1))
+    monkeypatch.setattr(loops, "is_bounded", lambda *_: asked.append(1))
     text = """g (float[4] x) => (float[n] y) {
         y = Loop ("", on, x) <body = b (int64 i, bool go, float[k] h) => (bool more, float[m] longer) {
             longer = Concat <axis = 0> (h, x)
@@ -485,3 +485,6 @@ def test_whether_an_endless_condition_ends_is_not_asked_in_every_turn(monkeypatc
     with pytest.raises(UnsupportedModelError):
         rt_engine.load(model(text, on=np.array(True)))
     assert not asked
+    ends = text.replace("more = Identity (go)", "size = Size (longer) more = Less (size, most)")
+    loaded = rt_engine.load(model(ends, on=np.array(True), most=np.int64(20)))
+    assert loaded.outputs[0].shape == (20,) and len(asked) == 1
