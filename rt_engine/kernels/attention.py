@@ -13,19 +13,20 @@ from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp
 from rt_engine.kernels.parts.fold import SUM_EXP
 from rt_engine.kernels.parts.lanes import F32
-from rt_engine.kernels.parts.registers import TILES
+from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.rows import make_exp_row
 from rt_engine.kernels.parts.tile import make_tiles
-from rt_native.lang import inline, load_i64
-from rt_native.vector import BYTES, f32x, max_lanes, select, sum_lanes
+from rt_native.lang import inline, load_i64, stack
+from rt_native.vector import BYTES, bits, f32x, from_bits, max_lanes, select, splat_i32x, sum_lanes
 
 _ROWS, _COLUMNS = TILES.product
-_SHAPES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
+_SHAPES = [(rows, vectors, 1) for rows in range(1, _ROWS + 1) for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _tile = make_tiles(f32x, _SHAPES)
 _load, _load_first_or, _splat = F32.load_vector, F32.load_first_or, F32.splat
 _store, _store_first, _lanes, _scalar = F32.store_vector, F32.store_first, F32.lanes, F32.scalar
 _exp_row = make_exp_row(F32)
 _FILLER, _ONE = F32.scalar(SUM_EXP.filler), F32.scalar(1.0)
+_SIGN, _MAGNITUDE, _splat_int = 31, 0x7FFFFFFF, splat_i32x
 _LOW, _HIGH = F32.scalar(float("-inf")), F32.scalar(float("inf"))
 _FIELD = {name: 8 * i for i, name in enumerate(TABLE)}
 _BATCH, _HEADS, _QUERIES, _KEYS = (_FIELD[n] for n in ("batch", "heads", "queries", "keys"))
@@ -54,23 +55,54 @@ def _vector(address, count):
 
 
 @inline
-def _short_row(row, n, scale, mask):
-    """Weights of at most two vectors of scores, in registers."""
-    rest = n - _lanes
-    x = _vector(row, n) * scale
-    y = _splat(_FILLER)
-    if mask:
-        x = x + _vector(mask, n)
-    if rest > 0:
-        y = _vector(row + BYTES, rest) * scale
+def _ordered(b):
+    """Bits of floats <-> integers in their order, a NaN at one of the ends."""
+    return b ^ ((b >> _SIGN) & _MAGNITUDE)
+
+
+@inline
+def _largest(x):
+    """The largest lane, in all lanes. A NaN may be lost: it makes its own weight NaN, and that the sum."""
+    return from_bits(_ordered(_splat_int(max_lanes(_ordered(bits(x))))))
+
+
+@inline
+def _short_rows(rows, row, line, n, scale, mask, mask_row):
+    """Weights of up to six rows of at most two vectors, pass by pass: while one waits for its largest or its sum, the next go on."""
+    tops, wide = stack(6 * 64), n > _lanes
+    first = row
+    for r in range(rows):
+        x = _vector(row, n) * scale
         if mask:
-            y = y + _vector(mask + BYTES, rest)
-    top = _splat(max_lanes(select(y > x, y, x)))
-    x, y = exp(x - top), exp(y - top)
-    factor = _splat(_ONE / sum_lanes(x + y))
-    _store(row, x * factor)
-    if rest > 0:
-        _store(row + BYTES, y * factor)
+            x = x + _vector(mask, n)
+        _store(row, x)
+        if wide:
+            y = _vector(row + BYTES, n - _lanes) * scale
+            if mask:
+                y = y + _vector(mask + BYTES, n - _lanes)
+            _store(row + BYTES, y)
+            x = select(y > x, y, x)
+        _store(tops + r * BYTES, _largest(x))
+        row += line
+        mask += mask_row
+    row = first
+    for r in range(rows):
+        top = _load(tops + r * BYTES)
+        x = exp(_load(row) - top)
+        _store(row, x)
+        if wide:
+            y = exp(_load(row + BYTES) - top)
+            _store(row + BYTES, y)
+            x = x + y
+        _store(tops + r * BYTES, x)
+        row += line
+    row = first
+    for r in range(rows):
+        factor = _splat(_ONE / sum_lanes(_load(tops + r * BYTES)))
+        _store(row, _load(row) * factor)
+        if wide:
+            _store(row + BYTES, _load(row + BYTES) * factor)
+        row += line
 
 
 @inline
@@ -107,14 +139,14 @@ def _head(q, q_row, keys, v, v_row, mask, mask_row, out, out_row, scores, table,
     row = 0
     while row < queries:
         left = queries - row
-        rows = _ROWS if left >= _ROWS else (3 if left >= 3 else left)
+        rows = min(of_six(left), _ROWS)
         _rows_of_product(rows, vectors, q, q_row, keys, line, depth, scores, line, zeros, vectors * _lanes)
-        for r in range(rows):
-            if n <= 2 * _lanes:
-                _short_row(scores + r * line, n, scale, mask)
-            else:
-                _long_row(scores + r * line, n, scale, mask)
-            mask += mask_row
+        if n <= 2 * _lanes:
+            _short_rows(rows, scores, line, n, scale, mask, mask_row)
+        else:
+            for r in range(rows):
+                _long_row(scores + r * line, n, scale, mask + r * mask_row)
+        mask += rows * mask_row
         wide = (width + _lanes - 1) // _lanes
         _rows_of_product(rows, wide, scores, line, v, v_row, n, out, out_row, zeros, width)
         q, out = q + rows * q_row, out + rows * out_row
