@@ -20,10 +20,12 @@ from rt_engine.kernels.parts.elementary import exp, log
 from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, make_row
 from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_engine.kernels.parts.rows import make_exp_row, make_variance
-from rt_native.lang import inline, store_f32, store_f64
+from rt_native.lang import inline, stack, store_f32, store_f64
 from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
 
 _DOUBLE = int(DType.DOUBLE)
+_SHORT = 1024
+"""Bytes of a row up to which eight are worked through step by step: while one waits for its sum, the next go on."""
 
 
 def _make_softmax(of: Element) -> None:
@@ -101,6 +103,7 @@ def _make_layer_norm(of: Element) -> None:
     lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
     sum_row, variance, zero, one = make_row(of, SUM), make_variance(of), scalar(0.0), scalar(1.0)
+    load_one, store_one = of.load, of.store
 
     @inline
     def scaled(source, target, scale, bias, n, mean, inverse):
@@ -119,16 +122,25 @@ def _make_layer_norm(of: Element) -> None:
         n, kind, epsilon = record.n, record.statistics, scalar(record.epsilon)
         source, target = record.x, record.out
         scale, bias = record.scale, record.bias
-        for row in range(record.rows):
-            mean = zero if record.about_zero else sum_row(source, n, splat(zero)) / scalar(n)
-            inverse = first_lane(splat(one) / sqrt(splat(variance(source, n, mean) + epsilon)))
-            scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
-            if record.has_mean:
-                _store_statistic(record.mean, kind, row, mean)
-            if record.has_deviation:
-                _store_statistic(record.deviation, kind, row, inverse)
-            source += n * nbytes
-            target += n * nbytes
+        line, statistics = n * nbytes, stack(2 * 8 * 8)
+        inverses, together = statistics + 8 * nbytes, 8 if line <= _SHORT else 1
+        for first in range(0, record.rows, together):
+            count = min(together, record.rows - first)
+            for r in range(count):
+                mean = zero if record.about_zero else sum_row(source + r * line, n, splat(zero)) / scalar(n)
+                store_one(statistics + r * nbytes, mean)
+            for r in range(count):
+                deviation = variance(source + r * line, n, load_one(statistics + r * nbytes))
+                store_one(inverses + r * nbytes, first_lane(splat(one) / sqrt(splat(deviation + epsilon))))
+            for r in range(count):
+                mean, inverse = load_one(statistics + r * nbytes), load_one(inverses + r * nbytes)
+                scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
+                if record.has_mean:
+                    _store_statistic(record.mean, kind, first + r, mean)
+                if record.has_deviation:
+                    _store_statistic(record.deviation, kind, first + r, inverse)
+                source += line
+                target += line
         return 0
 
 
