@@ -32,6 +32,11 @@ class TensorSpec:
     dtype: np.dtype[Any]
     categories: tuple[str, ...] = ()
     """Of an input whose numbers are indices into names: the names, from 0 on (docs/adr/0032)."""
+    places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Name -> its index, made once: to find it by the names themselves would take a look at each."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", {name: place for place, name in enumerate(self.categories)})
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}{list(self.shape)}"

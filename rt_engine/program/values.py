@@ -1,6 +1,5 @@
 """What a caller gives for a tensor -> an array that its memory can take."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ def converted(value: Any, spec: TensorSpec, what: str) -> NDArray[Any]:
 
 def _indices(names: NDArray[Any], spec: TensorSpec, what: str) -> NDArray[Any]:
     """Names as indices; a name that the model does not know is `UNKNOWN`."""
-    places, given = _places(spec.categories), names.reshape(-1).tolist()
+    places, given = spec.places, names.reshape(-1).tolist()
     for at, name in enumerate(given):
         if type(name) is not str:
             given[at] = _text(name, spec, what)
@@ -74,11 +73,6 @@ def _text(name: Any, spec: TensorSpec, what: str) -> str:
     if isinstance(name, str):
         return name
     raise InputError(f"{what} '{spec.name}' takes names or their indices, got a {type(name).__name__} among them")
-
-
-@lru_cache(maxsize=64)
-def _places(names: tuple[str, ...]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(names)}
 
 
 def unfit(array: NDArray[Any], spec: TensorSpec, what: str) -> str:

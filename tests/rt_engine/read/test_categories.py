@@ -9,6 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import EngineError, InputError, RunError, UnsupportedModelError
+from rt_engine.program.program import TensorSpec
+from rt_engine.program.values import fitted
 
 ML = "ai.onnx.ml"
 STRING, INT64, FLOAT, BOOL = TensorProto.STRING, TensorProto.INT64, TensorProto.FLOAT, TensorProto.BOOL
@@ -323,3 +325,21 @@ def test_random_graphs_of_string_operators_give_what_onnx_runtime_gives():
         outputs = [value("y", FLOAT, [4, 3]), *(value(name, INT64, [4]) for name in "zwx")]
         proto = model(nodes, [value("s", STRING, [4]), value("u", STRING, [4])], outputs, constants)
         same(proto, s=rng.choice([*words, "?"], 4).astype(object), u=rng.choice([*words, "!"], 4).astype(object))
+
+
+def test_names_are_not_gone_through_in_a_run():
+    """Of a thousand names, that of the value is looked up, and the others are not touched."""
+    touched = []
+
+    class Name(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            touched.append(self)
+            return super().__hash__()
+
+    names = tuple(Name(f"name {i}") for i in range(1000))
+    spec = TensorSpec("x", (1, 1), np.dtype(np.int32), names)
+    touched.clear()
+    assert fitted(np.array([["name 3"]], object), spec).item() == 3
+    assert not touched
