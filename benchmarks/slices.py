@@ -2,6 +2,7 @@
 
     python -m benchmarks.slices                              a minute, slices of 300 us
     python -m benchmarks.slices --slice 500 --seconds 10     microseconds
+    python -m benchmarks.slices --threads 2                  another core helps
 
 The network has random weights and is made here, so nothing else is needed. Beside it runs an empty task of 1 kHz on the same core, in
 a thread of its own: what that misses, the machine took away. One line of JSON; times in microseconds.
@@ -80,20 +81,20 @@ def resnet50() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def tasks(model: rt_engine.Model, slice_s: float, cpu: int) -> Iterator[Task]:
+def tasks(model: rt_engine.Model, slice_s: float, cpu: int, threads: int) -> Iterator[Task]:
     """The sliced one with its channels, and the empty one."""
     image, names = ProcessImage(), [f"y{k}" for k in range(OUTPUTS)]
     x = image.channel("x", [Tag("x", "float64", "in")], writer="w", reader="r")
     y = image.channel("y", [Tag(name, "float64", "out") for name in names], writer="w", reader="r")
     yield Task(
-        name="vision", model=model, period_s=1e-3, slice_s=slice_s, cpu=cpu, priority=80, watchdog=0, thread="vision",
+        name="vision", model=model, period_s=1e-3, slice_s=slice_s, threads=threads, cpu=cpu, priority=80, watchdog=0, thread="vision",
         inputs=(Input(tensor="x", channel=x),), outputs=(Output(tensor="y", channel=y, count=OUTPUTS),),
         guard=Guard(max_age_s=float("inf")),
     )  # fmt: skip
     yield Task(name="empty", period_s=1e-3, cpu=cpu, priority=90, watchdog=0, thread="empty")
 
 
-def measure(seconds: float, slice_s: float, cpu: int) -> dict[str, Any]:
+def measure(seconds: float, slice_s: float, cpu: int, threads: int) -> dict[str, Any]:
     """Run both; compare every result that is seen with a whole run on its input."""
     model = rt_engine.load(resnet50())
     context, inputs, wanted = model.context(), (0.5, 1.0, -2.0), dict[float, bytes]()
@@ -102,8 +103,8 @@ def measure(seconds: float, slice_s: float, cpu: int) -> dict[str, Any]:
         context.inputs["x"][...] = value
         context.run()
         wanted[value] = context.outputs["y"].astype(np.float64).tobytes()
-    known = slice_runs(model.context(), round(slice_s * 1e9))
-    vision, empty = tasks(model, slice_s, cpu)
+    known = slice_runs(model.context(), round(slice_s * 1e9), threads=threads)
+    vision, empty = tasks(model, slice_s, cpu, threads)
     x, y = vision.channels_read[0], vision.channels_written[0]
     seen, wrong, number = set[bytes](), 0, 0
     x.write([inputs[0]])
@@ -135,7 +136,9 @@ def _row(stats: Any, known: Any, whole: int, fifo: bool) -> dict[str, Any]:
         "slice_overruns": vision.slice_overruns,
         "cycle_p50_us": round(vision.execution.p50_ns / 1e3, 1), "cycle_p99_99_us": round(vision.execution.p99_99_ns / 1e3, 1),
         "longest_cycle_us": round(vision.execution.max_ns / 1e3, 1), "longest_empty_cycle_us": round(empty.execution.max_ns / 1e3, 1),
-        "complaint": known.complaint, "fifo": fifo,
+        "complaint": known.complaint, "fifo": fifo, "threads": known.threads, "helpers_late": vision.helpers_late,
+        "pieces_taken_back": vision.pieces_taken_back,
+        "longest_wait_us": round(vision.barrier.max_ns / 1e3, 1) if vision.barrier else 0.0,
     }  # fmt: skip
 
 
@@ -145,8 +148,9 @@ def main() -> None:
     parser.add_argument("--slice", type=float, default=300.0, help="microseconds")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long")
     parser.add_argument("--cpu", type=int, default=0, help="the core")
+    parser.add_argument("--threads", type=int, default=1, help="cores that run it together")
     args = parser.parse_args()
-    print(json.dumps(measure(args.seconds, args.slice / 1e6, args.cpu)), flush=True)
+    print(json.dumps(measure(args.seconds, args.slice / 1e6, args.cpu, args.threads)), flush=True)
 
 
 if __name__ == "__main__":
