@@ -106,7 +106,7 @@ def measure(seconds: float, slice_s: float, cpu: int, threads: int) -> dict[str,
     known = slice_runs(model.context(), round(slice_s * 1e9), threads=threads)
     vision, empty = tasks(model, slice_s, cpu, threads)
     x, y = vision.channels_read[0], vision.channels_written[0]
-    seen, wrong, number = set[bytes](), 0, 0
+    seen, wrong, number, safe = set[bytes](), 0, 0, np.zeros(OUTPUTS).tobytes()
     x.write([inputs[0]])
     with Scheduler([vision, empty]) as scheduler:
         time.sleep(1.0)
@@ -118,8 +118,9 @@ def measure(seconds: float, slice_s: float, cpu: int, threads: int) -> dict[str,
             if number % 40 == 0:
                 x.write([inputs[number // 40 % len(inputs)]])
             found = y.read().values.tobytes()
-            seen.add(found)
-            wrong += found not in wanted.values()
+            if found != safe:  # as they are where a helper was late, until the next result
+                seen.add(found)
+                wrong += found not in wanted.values()
         stats = scheduler.stats()
         fifo = all(grant.granted for grant in scheduler.rights if "SCHED_FIFO" in grant.name)
     return _row(stats, known, whole, fifo) | {"results_seen": len(seen), "wrong": wrong}
