@@ -5,7 +5,7 @@
  *     #include "rt_kernels.h"
  *     int64_t k_add_f32(int64_t, int64_t);
  *     ...
- *     const rte_kernel rte_kernels[] = {{"add_f32", k_add_f32}, {"conv.cut", NULL}, ...};      sorted by name, as strcmp sorts
+ *     const rte_kernel rte_kernels[] = {{"add_f32", k_add_f32}, {"conv.panel", NULL}, ...};      sorted by name, as strcmp sorts
  */
 #ifndef RT_KERNELS_H
 #define RT_KERNELS_H

@@ -18,25 +18,33 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.fields import Fields
 
 LATER: dict[str, str] = {
-    "attention": "count first each",
-    "conv": "block cut panel",
-    "copy_strided": "outer each begin",
-    "gemm": "block panel",
-    "qadd": "plain",
+    "conv": "panel",
+    "gemm": "panel",
     "qconv": "offsets",
     "qdepthwise": "sums offsets count x_step out_step out_line fresh chunk",
     "qmax_pool": "offsets",
 }
 """Family of kernels -> its fields that came later, in the order in which they came."""
 
-KNOWN: tuple[str, ...] = tuple(f"{family}.{name}" for family, names in LATER.items() for name in names.split())
+HINTS: dict[str, str] = {
+    "attention": "count first each",
+    "conv": "block cut",
+    "copy_strided": "outer each begin",
+    "gemm": "block",
+    "qadd": "plain",
+}
+"""The same of fields that change no bit of a whole record: how it is cut, what is quicker. Programs do not name them."""
+
+KNOWN = frozenset(
+    f"{family}.{name}" for fields in (LATER, HINTS) for family in fields for name in fields[family].split()
+)
 """The names that programs may have behind those of their kernels."""
 
 _LEFT_OUT = {"operand": -1, "size": 0, "param": 0.0}
 
 
 def used(records: NDArray[Any], kernels: Sequence[str], families: Mapping[str, Fields]) -> tuple[str, ...]:
-    """Which of `KNOWN` these records use; `families` has the fields of every kernel."""
+    """Which fields of `LATER` these records use; `families` has the fields of every kernel."""
     found: dict[str, None] = {}
     for index, kernel in enumerate(kernels):
         fields = families[kernel]

@@ -1,6 +1,7 @@
 """LSTM with bytes for weights: inputs and state are quantised when it runs, the state anew in every step.
 
 x --quantise--> @ w --> x gates [T, B, 4 H] --Scan: gates + quantise(h) @ r, the cell--> y, h, c
+lengths [B] --> there [T, B, 1] -----------------Scan: behind its length a row keeps h and c, and y is 0
 """
 
 from typing import Any
@@ -24,16 +25,20 @@ def _lstm(w: Writer) -> Values:
     bias = w.known(3, "its bias") if w.optional(3) is not None else np.zeros((directions, 8 * hidden), np.float32)
     made = w.node_of("DynamicQuantizeLinear", [x], {}, outputs=3).outputs
     reverse = w.node.attributes.get_string("direction", "forward") == "reverse"
+    peepholes = w.known(7, "its peepholes") if w.optional(7) is not None else None
+    there = [_there(w, w.input(4), steps, batch)] if w.optional(4) is not None else []
     results: list[list[ir.Value]] = []
     for d in range(directions):
         product = _product(w, (made[0], made[1], made[2]), weights[d], 8, d)
         row = w.constant(bias[d, : 4 * hidden] + bias[d, 4 * hidden :], np.float32)
         gates = w.op("Add", product, row)
         states = [_initial(w, i, d, batch, hidden) for i in (5, 6)]
-        body = _body(w, recurrent[d], d, batch, hidden)
+        peeped = None if peepholes is None else peepholes[d].reshape(3, hidden)
+        body = _body(w, recurrent[d], d, batch, peeped, bool(there))
         backwards = int(reverse or d == 1)
-        scan = w.node_of("Scan", [*states, gates], {
-            "body": body, "num_scan_inputs": 1, "scan_input_directions": [backwards],
+        scanned = [gates, *there]
+        scan = w.node_of("Scan", [*states, *scanned], {
+            "body": body, "num_scan_inputs": len(scanned), "scan_input_directions": [backwards] * len(scanned),
             "scan_output_directions": [backwards],
         }, outputs=3)  # fmt: skip
         h, c, y = scan.outputs
@@ -49,8 +54,12 @@ def _check(w: Writer) -> None:
     names = [str(n) for n in w.node.attributes.get_strings("activations", None) or ()]
     w.require(names in ([], [*_GATES], [*_GATES] * 2), f"its activations are {names}")
     w.require(not w.number("clip") and not w.integer("input_forget"), "clip or input_forget")
-    w.require(w.optional(4) is None, "sequence lengths", "export it without sequence_lens, for one length")
-    w.require(w.optional(7) is None, "peepholes")
+
+
+def _there(w: Writer, lengths: ir.Value, steps: int, batch: int) -> ir.Value:
+    """Which steps of which rows are there."""
+    step = w.constant(np.arange(steps).reshape(steps, 1, 1), np.int32)
+    return w.op("Less", step, w.reshape(lengths, 1, batch, 1))
 
 
 def _initial(w: Writer, index: int, direction: int, batch: int, hidden: int) -> ir.Value:
@@ -71,24 +80,42 @@ def _product(
     return w.op("Mul", w.op("Cast", product, to=1), w.op("Mul", own_scale, w.constant(theirs, np.float32)))
 
 
-def _body(w: Writer, recurrent: NDArray[Any], direction: int, batch: int, hidden: int) -> ir.Graph:
-    """One step: (h, c, x gates) -> (h, c, h)."""
+def _body(
+    w: Writer, recurrent: NDArray[Any], direction: int, batch: int, peepholes: NDArray[Any] | None, lengths: bool
+) -> ir.Graph:
+    """One step: (h, c, x gates, which rows are there, if not all) -> (h, c, h); peepholes [3, H] of the gates i, o, f."""
+    hidden = len(recurrent)
 
-    def value(name: str, columns: int) -> ir.Value:
-        shape, of = ir.Shape((batch, columns)), ir.TensorType(ir.DataType.FLOAT)
-        return ir.Value(name=f"{w.name}/{direction}/{name}", shape=shape, type=of)
+    def value(name: str, columns: int, of: ir.DataType = ir.DataType.FLOAT) -> ir.Value:
+        return ir.Value(name=f"{w.name}/{direction}/{name}", shape=ir.Shape((batch, columns)), type=ir.TensorType(of))
 
-    h, c, gates = value("h", hidden), value("c", hidden), value("gates", 4 * hidden)
-    graph = ir.Graph([h, c, gates], [], nodes=[], name=f"{w.name}/{direction}")
+    h, c, gates, there = (
+        value("h", hidden),
+        value("c", hidden),
+        value("gates", 4 * hidden),
+        value("there", 1, ir.DataType.BOOL),
+    )
+    graph = ir.Graph([h, c, gates, there][: 3 + lengths], [], nodes=[], name=f"{w.name}/{direction}")
     inner = Writer(graph, w.node, w.opset)
     inner.name = f"{w.name}/{direction}"
     made = inner.node_of("DynamicQuantizeLinear", [h], {}, outputs=3).outputs
     whole = inner.op("Add", gates, _product(inner, (made[0], made[1], made[2]), recurrent, 10, direction))
     i, o, f, g = (inner.slice(whole, 1, n * hidden, (n + 1) * hidden) for n in range(4))
+
+    def peep(gate: ir.Value, number: int, at: ir.Value) -> ir.Value:
+        if peepholes is None:
+            return gate
+        return inner.op("Add", gate, inner.op("Mul", inner.constant(peepholes[number], np.float32), at))
+
+    i, f = peep(i, 0, c), peep(f, 2, c)
     kept = inner.op("Mul", inner.op("Sigmoid", f), c)
     cell = inner.op("Add", kept, inner.op("Mul", inner.op("Sigmoid", i), inner.op("Tanh", g)))
-    out = inner.op("Mul", inner.op("Sigmoid", o), inner.op("Tanh", cell))
-    again = inner.op("Identity", out)
+    out = inner.op("Mul", inner.op("Sigmoid", peep(o, 1, cell)), inner.op("Tanh", cell))
+    if lengths:
+        again = inner.op("Where", there, out, inner.constant(0, np.float32))
+        out, cell = inner.op("Where", there, out, h), inner.op("Where", there, cell, c)
+    else:
+        again = inner.op("Identity", out)
     for v in (out, cell, again):
         v.shape, v.type = h.shape, h.type
     graph.extend(inner.nodes)

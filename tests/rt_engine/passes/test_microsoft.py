@@ -114,6 +114,8 @@ def lstm():
             }  # fmt: skip
             options = {"hidden_size": 8, "direction": direction, "OUT": 3, "TOL": 5e-3}
             yield "DynamicQuantizeLSTM", given, "xhc" if wide else "x", options
+            peeped = {**given, "l": np.array([6, 4], np.int32), "p": f(n, 24)}
+            yield "DynamicQuantizeLSTM", peeped, "xhc" if wide else "xl", options
 
 
 def n_bits():

@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 import rt_engine.kernels.interface as interface
 from rt_engine.kernels.interface.fields import Fields
-from rt_engine.kernels.interface.later import LATER
+from rt_engine.kernels.interface.later import HINTS, LATER
 
 FILE = Path(__file__).with_suffix(".txt")
 COLUMNS = ("operands", "sizes", "params")
@@ -29,7 +29,7 @@ def born() -> dict[str, str]:
 
 def now(fields: Fields) -> str:
     """The same of a family of today, without what is said to have come later."""
-    later = LATER.get(fields.name, "").split()
+    later = f"{LATER.get(fields.name, '')} {HINTS.get(fields.name, '')}".split()
     texts = [[n for n in getattr(fields, column).split() if n.rstrip("?") not in later] for column in COLUMNS]
     return " | ".join(" ".join(names) or "-" for names in texts)
 
