@@ -146,7 +146,7 @@ class TaskStats:
         meaning="pieces of the model that the task's core did itself, as no helper had come to the layer"
     )
     helpers_late: int = counted(
-        meaning="runs of the model that ended as a helper had begun a piece and not done it in time"
+        meaning="times that a helper had begun a piece and not done it in time, which ended the run of the model, or its slice"
     )
     model_version: int
     switches: int

@@ -42,13 +42,14 @@ version's tensors through the block, so bindings are made once, by position; wha
 SLICES = np.dtype(
     [
         *words("pieces", "count", "piece_of", "records"),
-        *words("next", "is_under_way", "waited"),
+        *words("next", "is_under_way", "waited", "goes_on", "awaited"),
         *words("ran_ns", "longest_ns"),
     ]
 )
 """A run piece by piece (`rt_engine.run.slices_native`). `piece_of`: int64 of each record, which piece begins there: where jumps go.
 
-`next`: the piece that the run goes on with; `waited`: how often in a row that one was put off. `ran_ns`: what the run has taken so
+`next`: the piece that the run goes on with; `waited`: how often in a row that one was put off. `goes_on`: the record within it, 0: its
+first; helpers still work on fan-out `awaited`, which is before that one. `ran_ns`: what the run has taken so
 far, what lay between its slices not counted; `longest_ns`: what the longest piece of all runs took."""
 
 PIECE = np.dtype(words("first", "end", "most_ns", "base_ns"))

@@ -6,10 +6,15 @@
 
 A piece that would not fit is put off, but for the first of a slice that nothing cuts short: it may be longer than any slice, and
 runs then. One that was put off `PATIENCE` times in a row runs, too: else a run could stand still for ever.
+
+A helper that is late ends no run: what it has begun is awaited in the next slice, and the piece goes on behind it.
 """
 
-from rt_engine.kernels.interface.record import JUMP, RECORD
+from rt_engine.kernels.interface.record import ARENA_HEADER, JUMP, RECORD
 from rt_engine.run.blocks import BLOCK, PIECE, SLICES
+from rt_engine.run.team_block import TEAM
+from rt_engine.run.team_native import wait_for_all
+from rt_engine.status import Status
 from rt_native.lang import (
     call1,
     call2,
@@ -28,6 +33,8 @@ from rt_native.memory import offsets
 _B, _R, _S, _P = offsets(BLOCK), offsets(RECORD), offsets(SLICES), offsets(PIECE)
 _ARENA, _TABLE, _STATUS, _NODE, _RUNS, _SLICES = _B.arena, _B.table, _B.status, _B.node, _B.runs, _B.slices
 _KERNEL, _RECORD_NODE, _SIZE, _JUMP = _R.kernel, _R.node, RECORD.itemsize, JUMP
+_GOES_ON, _AWAITED = _S.goes_on, _S.awaited
+_TEAM_OF, _TEAM_AWAITED, _HELPER_LATE = offsets(ARENA_HEADER).spare, offsets(TEAM).awaited, int(Status.HELPER_LATE)
 _PIECES, _COUNT, _PIECE_OF, _NEXT, _UNDER_WAY, _WAITED, _RAN, _LONGEST = (
     _S.pieces, _S.count, _S.piece_of, _S.next, _S.is_under_way, _S.waited, _S.ran_ns, _S.longest_ns
 )  # fmt: skip
@@ -56,10 +63,10 @@ def execute_slice(block, clock_now, clock, until_ns, is_whole):
         if is_put_off(slices, piece, until_ns - time, is_whole if ran == 0 else min(is_whole, 0)):
             status = _MORE
         else:
-            status = run_records(block, load_i64(piece + _FIRST), load_i64(piece + _END))
+            status = run_piece(block, slices, piece)
             done = call1(clock_now, clock)
-            note_time(slices, piece, done - time)
-            time, ran, number = done, ran + 1, number + 1
+            note_time(slices, piece, done - time, status)
+            time, ran, number = done, ran + 1, number if status == _MORE else number + 1
             if status >= _JUMP:
                 number, status = load_i64(load_i64(slices + _PIECE_OF) + 8 * (status - _JUMP)), 0
     store_i64(slices + _NEXT, number)
@@ -78,6 +85,7 @@ def begin(slices):
         store_i64(slices + _UNDER_WAY, 1)
         store_i64(slices + _NEXT, 0)
         store_i64(slices + _WAITED, 0)
+        store_i64(slices + _GOES_ON, 0)
         store_i64(slices + _RAN, 0)
 
 
@@ -94,21 +102,51 @@ def is_put_off(slices, piece, left, is_whole):
 
 
 @inline
-def run_records(block, record, end):
-    """Run records in a row; gives the status of the last one. A jump ends them."""
+def run_piece(block, slices, piece):
+    """Run a piece, or go on with it; gives the status of its last record, or MORE where a helper is late."""
+    record, status = load_i64(piece + _FIRST), 0
+    if load_i64(slices + _GOES_ON) != 0:
+        record = load_i64(slices + _GOES_ON)
+        status = wait_for_all(team_of(block), load_i64(slices + _AWAITED))
+    if status == 0:
+        store_i64(slices + _GOES_ON, 0)
+        status = run_records(block, slices, record, load_i64(piece + _END))
+    return _MORE if status == _HELPER_LATE and is_awaited(block, slices) else status
+
+
+@inline
+def team_of(block):
+    """TEAM of a block, 0: it has none."""
+    return load_i64(load_i64(block + _ARENA) + _TEAM_OF)
+
+
+@inline
+def is_awaited(block, slices):
+    """Is a fan-out of this run what a helper is late with? Not a piece of a run before, which keeps this one from beginning."""
+    team = team_of(block)
+    store_i64(slices + _AWAITED, load_i64(team + _TEAM_AWAITED) if team != 0 else 0)
+    return load_i64(slices + _AWAITED) != 0
+
+
+@inline
+def run_records(block, slices, record, end):
+    """Run records in a row; gives the status of the last one. A jump ends them. What a helper is late with is gone on behind."""
     arena, table, status = load_i64(block + _ARENA), load_i64(block + _TABLE), 0
     while record != end and status == 0:
         status = call2(load_i64(table + 8 * load_u32(record + _KERNEL)), arena, record)
         if 0 < status < _JUMP:
             store_i64(block + _NODE, load_u32(record + _RECORD_NODE))
         record += _SIZE
+    if status == _HELPER_LATE:
+        store_i64(slices + _GOES_ON, record)
     return status
 
 
 @inline
-def note_time(slices, piece, took):
-    """A piece has run for so long."""
-    store_i64(piece + _MOST, max(load_i64(piece + _MOST), took))
+def note_time(slices, piece, took, status):
+    """A piece has run for so long; what a late helper took is no measure."""
+    if status != _MORE:
+        store_i64(piece + _MOST, max(load_i64(piece + _MOST), took))
     store_i64(slices + _RAN, load_i64(slices + _RAN) + took)
     store_i64(slices + _LONGEST, max(load_i64(slices + _LONGEST), took))
 

@@ -29,8 +29,7 @@ TEAM = np.dtype(
         *words("arena", "pieces", "left_ns", "until_ns"),
         ("line_1", "<i8", 4),
         *words("helpers", "patience_ns", "stop", "due_ns", "clock", "clock_sleep", "clock_now", "awake_ns"),
-        *words("fan_outs", "taken_back", "alone", "late", "resting", "waits", "wake"),
-        ("line_3", "<i8", 1),
+        *words("fan_outs", "taken_back", "alone", "late", "resting", "waits", "wake", "awaited"),
     ]
 )
 """`patience_ns`: how long pieces that helpers have begun are awaited in a run, together; `left_ns`: what is left of that; `until_ns`:
@@ -40,7 +39,7 @@ most before they sleep again.
 
 `fan_outs`: how many there were. `alone`: of those, how many no helper came to; `taken_back`: pieces of the helpers that the thread did
 itself then. `late`: how often a piece was begun and not done in time, which ended the run.
-`resting`: a bit for each helper that still has one.
+`resting`: a bit for each helper that still has one. `awaited`: the fan-out of a piece that was late last; 0: of a run before.
 `waits`: address of a histogram, nanoseconds that were waited for pieces of helpers. `wake`: address of a function that wakes helpers,
 0 in tasks.
 """

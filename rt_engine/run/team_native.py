@@ -42,6 +42,7 @@ _FAN_OUTS, _TAKEN_BACK, _ALONE, _LATE, _RESTING, _WAITS = (
     _T.fan_outs, _T.taken_back, _T.alone, _T.late, _T.resting, _T.waits
 )  # fmt: skip
 _BUSY, _HELPER_ARENA, _FAILED, _DONE = _H.busy, _H.arena, _H.failed, _H.pieces
+_AWAITED = _T.awaited
 _TEAM_BYTES, _HELPER_BYTES, _SIZE = TEAM.itemsize, HELPER.itemsize, RECORD.itemsize
 _TEAM_OF, _COUNT, _DISTANCE, _KERNEL = offsets(ARENA_HEADER).spare, _R.size, _R.size + 8, _R.spare
 _HELPER_LATE = int(Status.HELPER_LATE)
@@ -138,6 +139,7 @@ def wait_for_all(team, generation):
                 waited = time - begun
                 if waited > limit or time > until:
                     add_to(team + _LATE, 1)
+                    store_i64(team + _AWAITED, generation)
                     store_i64(team + _RESTING, load_i64(team + _RESTING) | 1 << number)
                     return _HELPER_LATE
         failed = atomic_load(helper + _FAILED)
@@ -177,6 +179,7 @@ def holds(team, arena):
             store_i64(team + _LEFT, max(patience - (time - begun), 0))
             if time - begun >= limit or time > until:
                 store_i64(team + _RESTING, resting | bit)
+                store_i64(team + _AWAITED, 0)
                 return 1
         resting = resting & ~bit if atomic_load(helper + _BUSY) == 0 else resting
     store_i64(team + _RESTING, resting)

@@ -15,7 +15,10 @@ from rt_engine.errors import InputError, RunError
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.run import fanned
 from rt_engine.run.axes import FAMILIES
+from rt_engine.run.blocks import NEVER
 from rt_engine.run.native import KERNELS
+from rt_engine.run.slices_native import MORE
+from rt_engine.run.slicing import forget, slice_runs
 from rt_engine.run.team import Helpers, Team
 from rt_engine.status import Status
 from tests.rt_engine.program.golden_programs import run, stored
@@ -354,11 +357,61 @@ def test_a_record_and_its_pieces_lie_where_the_record_says(model):
         assert distance % RECORD.itemsize == 0 and first >= 6 and first + count <= len(laid.records)
 
 
-def test_in_slices_nothing_is_awaited_beyond_the_cycle(model):
-    """However patient the team is otherwise: the rest of the cycle is needed."""
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_late_helper_ends_a_slice_and_no_run(model, layer):
+    """What it has begun is awaited in the next one; whatever the patience, only until the rest of the cycle is needed."""
+    model = rt_engine.load(layers())
+    team, go_on, begun, counted = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event(), []
+    context, feeds = model.context(1), feeds_of(model)
+    whole = _bits(model.context(1), feeds)
+    slice_runs(context, NEVER // 8, group_ns=1, threads=2)
+    assert team.admit(context)
+
+    def slow(real, arena, piece):
+        is_helper, fan_out = (
+            threading.current_thread().name.startswith("rt-helper"),
+            int(team.fields["claims"][0]) >> 16,
+        )
+        counted.append(fan_out)
+        if is_helper and fan_out >= layer + 1 and not go_on.is_set():
+            begun.set()
+            go_on.wait(30)
+        elif fan_out >= layer + 1:
+            begun.wait(30)
+        return real(arena, piece)
+
+    kept, helpers = _instead(context, slow), Helpers(team)
+    run, clock = (
+        context._executable.library.function("execute_slice"),
+        context._executable.library.address("slices_clock"),
+    )
+    for name, value in feeds.items():
+        context.inputs[name][...] = value
+
+    def execute(left_ns=0):
+        team.fields["until_ns"] = time.monotonic_ns() + left_ns
+        return run(context.block_address, clock, 0, NEVER, 1)
+
+    try:
+        assert [execute(), execute(1_000)] == [MORE, MORE] and team.stats().late == 2
+        go_on.set()
+        team.fields["left_ns"] = team.fields["patience_ns"]
+        assert execute(60_000_000_000) == 0
+        assert b"".join(view.tobytes() for view in context.outputs.values()) == whole
+        assert len(set(counted)) == 6 and team.stats().late == 2
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept
+
+
+def test_in_slices_a_run_does_not_begin_while_a_helper_is_in_one_before(model):
+    """That was given up: its piece writes into the memory of the next."""
     model = rt_engine.load(layers())
     team, go_on, begun = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event()
-    context, feeds = _joined(model, team), feeds_of(model)
+    context = model.context(1)
+    slice_runs(context, NEVER // 8, group_ns=1, threads=2)
+    assert team.admit(context)
 
     def slow(real, arena, piece):
         if threading.current_thread().name.startswith("rt-helper"):
@@ -369,13 +422,16 @@ def test_in_slices_nothing_is_awaited_beyond_the_cycle(model):
         return real(arena, piece)
 
     kept, helpers = _instead(context, slow), Helpers(team)
-    team.fields["until_ns"] = time.monotonic_ns() - 1
+    run, clock = (
+        context._executable.library.function("execute_slice"),
+        context._executable.library.address("slices_clock"),
+    )
+    team.fields["until_ns"] = time.monotonic_ns()
     try:
-        with pytest.raises(RunError, match="HELPER_LATE"):
-            _bits(context, feeds)
+        assert run(context.block_address, clock, 0, NEVER, 1) == MORE
+        forget(context.block_address)
+        assert run(context.block_address, clock, 0, NEVER, 1) == Status.HELPER_LATE
         assert team.stats().late == 1
-        with pytest.raises(RunError, match="HELPER_LATE"):  # nor is at the beginning of the next run
-            context.run()
     finally:
         go_on.set()
         helpers.stop()
