@@ -53,15 +53,17 @@ def test_an_exported_function_computes(library):
 
 
 def test_code_outlives_its_library(library):
-    """Who has a function, or its address, need not hold what it came from. In a process that may crash."""
+    """Who has a function, or its address, need not hold what it came from; a forked process has it too. In one that may crash."""
     made = library()
     made.build()
     program = (
-        f"import gc; from rt_native.library import Library; given = 'sample', {made.modules}, None, {made.path}\n"
-        "function = Library(*given).function('answer'); gc.collect(); print(function(20))"
+        f"import gc, os; from rt_native.library import Library; given = 'sample', {made.modules}, None, {made.path}\n"
+        "function = Library(*given).function('answer'); gc.collect()\n"
+        "if child := os.fork(): assert os.waitpid(child, 0)[1] == 0\n"
+        "print(function(20))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "41\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "41\n41\n"), done.stderr
 
 
 def test_a_second_start_compiles_nothing(library):
