@@ -67,14 +67,17 @@ def test_agrees_with_numpy(shape, masked):
     assert all(same_bits(results[0], other) for other in results[1:])
 
 
-def test_what_is_no_number_stays_in_its_row():
-    """NaN in one row of q, and a row whose keys are all masked, become NaN; no other row does."""
-    q, k, v = (np.ones((1, 1, 9, 16), np.float32) for _ in range(3))
+@pytest.mark.parametrize("keys", [9, 20, 40])
+def test_what_is_no_number_stays_in_its_row(keys):
+    """NaN in one row of q, a key whose mask is NaN of any bits or +inf, and a row whose keys are all masked: NaN; no other row is."""
+    q, k, v = (np.ones((1, 1, n, 16), np.float32) for n in (9, keys, keys))
     q[0, 0, 2, 5] = np.nan
-    mask = np.zeros((9, 9), np.float32)
+    mask = np.zeros((9, keys), np.float32)
+    mask[0, 3] = np.inf
+    mask.view(np.uint32)[4, keys - 1], mask.view(np.uint32)[5, 0] = 0xFFFFFFFF, 0x7F800001
     mask[7] = -np.inf
     for library in LIBRARIES:
         out = run(library, q, k, v, mask, 1.0)
         wrong = np.isnan(out[0, 0]).all(axis=1)
-        assert wrong.tolist() == [i in (2, 7) for i in range(9)]
+        assert wrong.tolist() == [i in (0, 2, 4, 5, 7) for i in range(9)]
         assert np.isfinite(out[0, 0][~wrong]).all()
