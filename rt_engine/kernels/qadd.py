@@ -34,7 +34,7 @@ def _add_64(
 ) -> Any:  # fmt: skip
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, b, out, a_zero, b_zero, zero, *numbers, low, high = args
-        goal = ToBytes(builder, f32x.part.count, zero, low, high)
+        goal = ToBytes(builder, f32x.part.count, zero, low, high, moderate=True)
         a_scale, b_scale, inverse = (splatted(builder, f32x.part, number) for number in numbers)
         for at in range(0, BYTES, BYTES // PARTS):
             places = [builder.add(address, _I64(at)) for address in (a, b, out)]
@@ -49,6 +49,10 @@ def _add_64(
     return types.void(*([types.int64] * 3), *([types.int32] * 3), *([types.float32] * 5)), codegen
 
 
+_MODERATE = 2.0**30
+"""Quotients below it are whole numbers of 32 bits."""
+
+
 @kernel("qadd", QADD)
 def qadd(record):
     """See the top of this file."""
@@ -57,7 +61,8 @@ def qadd(record):
     a_scale, b_scale, inverse = float32(record.a_scale), float32(record.b_scale), float32(record.inverse)
     low, high = float32(record.low), float32(record.high)
     done = 0
-    while record.plain and done + 64 <= record.n:
+    at_once = record.plain and 255.0 * (abs(a_scale) + abs(b_scale)) * abs(inverse) < _MODERATE
+    while at_once and done + 64 <= record.n:
         _add_64(a + done, b + done, out + done, a_zero, b_zero, zero, a_scale, b_scale, inverse, low, high)
         done += 64
     za, zb, zo = splat_i32x(a_zero), splat_i32x(b_zero), splat_i32x(zero)

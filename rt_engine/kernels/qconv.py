@@ -17,7 +17,7 @@ from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
-from rt_engine.kernels.parts.requantise import store_tile
+from rt_engine.kernels.parts.requantise import are_moderate, store_tile
 from rt_native.lang import stack
 from rt_native.vector import BYTES
 
@@ -34,6 +34,7 @@ def qconv(record):
     low, high = float32(record.low), float32(record.high)
     bias, scale, table = record.bias, record.scale, record.table
     sums = stack(1536)
+    whole = mode == QUANTISED and are_moderate(scale, columns)
     places = table + (int(record.offsets) or 4 * pixels)
     vectors, quads = (columns + 15) // 16, k // 4
     for image in range(record.images):
@@ -52,7 +53,7 @@ def qconv(record):
                     rows = tallest(pixels - row, width)
                     to = out + row * stride + 16 * first * item
                     left = columns - 16 * first
-                    direct = int(mode == QUANTISED and left >= 16 * width)
+                    direct = int(whole and left >= 16 * width)
                     scales = scale + BYTES * first
                     _qtile(
                         rows, width, 1, x, table + 4 * row, places, w, BYTES * panel, k,

@@ -17,7 +17,8 @@ Where a window has three quads, and moves by `fresh` of them from output to outp
     fresh 1    output 0: quads 0 1 2    output 1: quads 1 2 and a new one        rows of three taps below each other, stride 1
     fresh 2    output 0: quads 0 1 2    output 1: quad 2 and two new ones        stride 2
 
-With stride 2 pixels of few channels stand side by side in a block as well: of x every other `chunk` bytes belong to it.
+With stride 2 pixels of few channels stand side by side in a block as well: of x every other `chunk` bytes belong to it. Scales are
+below 1 then (`requantise.are_moderate`).
 
 Weights are [block][quad][j][16 channels each: 4 of them][4 taps], bias and scale [block][j][16 channels each: 4 of them]:
 one order for every machine; a machine with narrower vectors works through a block in parts. Where the machine multiplies 16 bits
@@ -29,6 +30,7 @@ from numba import float32, int32
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.qlines import make_lines, make_widening
+from rt_engine.kernels.parts.requantise import are_moderate
 from rt_native.lang import inline, load_i32, stack
 
 _MOST = 16
@@ -80,7 +82,8 @@ def qdepthwise(record):
     total = (channels + 15) // 16
     room = stack(8192)
     once = (lines * count >= _FEW or record.chunk > 0) and quads <= _MOST
-    fresh, chunk = (int(record.fresh), int(record.chunk)) if once else (0, 0)
+    rolled = once and (record.chunk > 0 or are_moderate(record.scale, 16 * total))
+    fresh, chunk = (int(record.fresh), int(record.chunk)) if rolled else (0, 0)
     for image in range(record.images):
         x = record.x + image * record.x_image
         out = record.out + image * lines * count * channels * item

@@ -16,7 +16,7 @@ from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
-from rt_engine.kernels.parts.requantise import store_tile
+from rt_engine.kernels.parts.requantise import are_moderate, store_tile
 from rt_native.lang import inline, stack
 from rt_native.vector import BYTES
 
@@ -40,6 +40,7 @@ def qgemm(record):
     sc = record.out_row * item
     low, high = float32(record.low), float32(record.high)
     sums = stack(1536)
+    whole = mode == QUANTISED and (m == 1 or are_moderate(scale, n))
     vectors = (n + 15) // 16
     quads = (k + 3) // 4
     done = 0
@@ -55,7 +56,7 @@ def qgemm(record):
                 at = b + BYTES * (done * quads + inside)
                 to = c + row * sc + 16 * first * item
                 left = n - 16 * first
-                direct = int(mode == QUANTISED and left >= 16 * width)
+                direct = int(whole and left >= 16 * width)
                 scales = scale + BYTES * first
                 _qtile(
                     rows, width, chains(rows, width), a + row * sa, sa, 0, at, BYTES * panel, k, bias + BYTES * first,

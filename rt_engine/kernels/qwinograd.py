@@ -25,15 +25,15 @@ from rt_native.lang import inline, stack
 from rt_native.vector import BYTES, splat_i32x, store_i32x
 
 _SHAPES = [(rows, v, 1) for rows in range(1, ROWS + 1) for v in (4, 2, 1) if v <= COLUMNS]
-_SHAPES += [(NARROW_ROWS, v, 1) for v in (2, 1) if NARROW_ROWS > ROWS]
+_SHAPES += [(2 * NARROW_ROWS, 1, 1), (NARROW_ROWS, 2, 1), (NARROW_ROWS, 1, 1)] if NARROW_ROWS > ROWS else []
 _qtile = make_qtiles(_SHAPES, False, pairs_part)
 
 
 @inline
 def _rows(left, vectors):
-    """Rows of the next tile of so many vectors."""
-    if left >= NARROW_ROWS > ROWS and vectors <= 2:
-        return NARROW_ROWS
+    """Rows of the next tile of so many vectors: more of few, since sums over few channels are short."""
+    if NARROW_ROWS > ROWS and left >= NARROW_ROWS and vectors <= 2:
+        return 2 * NARROW_ROWS if vectors == 1 and left >= 2 * NARROW_ROWS else NARROW_ROWS
     return of_six(left) if ROWS == 6 else min(left, ROWS)
 
 

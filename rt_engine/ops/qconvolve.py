@@ -72,6 +72,10 @@ class Sums:
         """Output channels."""
         return int(self.w.shape[-1])
 
+    def is_moderate(self) -> bool:
+        """Are all scales known and below 1, so that no scaled sum is beyond int32?"""
+        return not isinstance(self.scale, Buffer) and bool((np.abs(self.scale) < 1).all())
+
     def scales(self) -> NDArray[np.float32]:
         """One scale per column, known now."""
         assert not isinstance(self.scale, Buffer)
@@ -229,7 +233,7 @@ def _by_tiles(build: Builder, x: Buffer, sums: Sums, y: Buffer, window: Window, 
     """By Winograd's tiles, where all is known now and they pay."""
     if planar or sums.group > 1 or sums.mode is not Mode.QUANTISED or not fits_bytes(sums.w):
         return False
-    if isinstance(sums.zero, Buffer) or isinstance(sums.scale, Buffer) or not is_tiled(window, sums.w):
+    if isinstance(sums.zero, Buffer) or not sums.is_moderate() or not is_tiled(window, sums.w):
         return False
     bias = bias_with_zero_point(sums.bias, sums.w.reshape(-1, sums.columns), sums.zero)
     numbers = bias, np.ascontiguousarray(sums.scales())
@@ -356,7 +360,7 @@ def _depthwise(
 ) -> None:
     """Every channel for itself."""
     channels, images = sums.columns, y.shape[0]
-    packed = sums.mode is Mode.QUANTISED and fits_bytes(sums.w)
+    packed = sums.mode is Mode.QUANTISED and fits_bytes(sums.w) and sums.is_moderate()
     times, chunk = side_by_side(window, channels, packed)
     wide = times * channels
     lines = lines_of(window, starts[::times], steps, times, wide)

@@ -23,10 +23,8 @@ _FOUR = SQUARES[1]
 _FACTORS = np.array([[6, 0, 0], [1, 1, 1], [1, -1, 1], [1, 2, 4], [1, -2, 4], [0, 0, 6]])
 MOST_SUM = 1 << 25
 """Sums of weights times bytes that come out exactly are below it."""
-BLOCK = 8
-"""Tiles at once: pixels and sums of few channels are in the first-level cache."""
-LEAST = 32
-"""Channels and columns below which transforms take what products save."""
+LEAST_BLOCK, BLOCK_BYTES = 8, 1 << 16
+"""Tiles at once: those whose pixels and sums take so many bytes, for the caches, but not fewer than a few."""
 MOST_WEIGHTS = 1 << 20
 """Bytes of weights, eight times those of the sum itself, beyond which reading them takes as long as its products."""
 MOST_OUTPUTS = 1.35
@@ -38,12 +36,7 @@ def is_tiled(window: Window, w: NDArray[Any]) -> bool:
     if window.kernel != (3, 3) or set(window.strides) != {1} or w.ndim != 4:
         return False
     channels, columns = w.shape[2:]
-    if (
-        channels % LANES
-        or columns % LANES
-        or min(channels, columns) < LEAST
-        or 2 * PATCH * channels * columns > MOST_WEIGHTS
-    ):
+    if channels % LANES or columns % LANES or 2 * PATCH * channels * columns > MOST_WEIGHTS:
         return False
     if _FOUR.tiles(window) * 16 > MOST_OUTPUTS * window.outputs:
         return False
@@ -72,7 +65,7 @@ def convolve_tiles(
     the zero points of x and y."""
     (channels, columns), images = w.shape[2:], y.shape[0]
     patches, places = tables(window, channels, columns, images)
-    block = -(-len(patches) // -(-len(patches) // BLOCK))
+    block = block_of(len(patches), channels, columns)
     room = build.temporary(np.dtype(np.uint8), (room_bytes(block, channels, columns),))
     record = QWINOGRAD(
         x=x, w=build.constant(packed(transformed(w))), numbers=build.constant(np.concatenate([n.view(np.int32) for n in numbers])),
@@ -83,6 +76,12 @@ def convolve_tiles(
     build.call(
         "qwinograd", record, macs=2 * PATCH * len(patches) * channels * columns
     )  # of 16 bits: as long as two of bytes
+
+
+def block_of(tiles: int, channels: int, columns: int) -> int:
+    """Tiles that are worked on at once: all blocks are alike, but for the last."""
+    most = max(BLOCK_BYTES // room_bytes(1, channels, columns), LEAST_BLOCK)
+    return -(-tiles // -(-tiles // most))
 
 
 def tables(window: Window, channels: int, columns: int, images: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -3,7 +3,8 @@
     four vectors, lanes 0 1 2 ...    bytes, 16 of every 4 lanes:  a0 a1 a2 a3 b0 b1 b2 b3 c0 c1 c2 c3 d0 ... a4 a5 ...
 
 On x86 numbers are packed with saturation, which is their lower limit too: what is below every limit, also a number that no int32
-holds, becomes the least one. The upper limit is kept before, among real numbers. Elsewhere both are.
+holds, becomes the least one. The upper limit is kept before, among real numbers, or, where all are known to be `moderate` (less
+than 2^31), behind, among bytes. Elsewhere both are kept before.
 """
 
 from typing import Any
@@ -61,19 +62,21 @@ def reals_of(builder: Any, value: Any, zero: Any) -> list[Any]:
 class ToBytes:
     """Emits the constants once, in front of a loop; vectors of sums have `count` lanes."""
 
-    def __init__(self, builder: Any, count: int, zero: Any, low: Any, high: Any) -> None:
-        self.builder, self.count = builder, count
+    def __init__(self, builder: Any, count: int, zero: Any, low: Any, high: Any, moderate: bool = False) -> None:
+        self.builder, self.count, self.moderate = builder, count, moderate
         self.floats, self.bytes = ir.VectorType(ir.FloatType(), count), ir.VectorType(_I8, 4 * count)
         self.packs = builder.module.triple.startswith("x86_64")
         self.low, self.high = (splatted(builder, self.floats, limit) for limit in (low, high))
         self.zero = splatted(builder, ir.VectorType(_I32, count), zero)
         if not self.packs:
             return
-        least = builder.add(builder.fptosi(low, _I32), zero)
+        least, most = (builder.add(builder.fptosi(limit, _I32), zero) for limit in (low, high))
         flip = builder.select(builder.icmp_signed("<", least, _I32(0)), _I32(_SIGNED), _I32(0))
         words = ir.VectorType(_I16, 2 * count)
         self.shift = splatted(builder, words, builder.trunc(builder.add(zero, flip), _I16))
-        self.least = splatted(builder, self.bytes, builder.trunc(builder.add(least, flip), _I8))
+        self.least, self.most = (
+            splatted(builder, self.bytes, builder.trunc(builder.add(limit, flip), _I8)) for limit in (least, most)
+        )
         self.flip = splatted(builder, self.bytes, builder.trunc(flip, _I8))
 
     def bytes_of(self, totals: list[Any], factors: list[Any]) -> Any:
@@ -91,12 +94,16 @@ class ToBytes:
         builder, count = self.builder, self.count
         name = {4: "llvm.x86.sse2.{}.128", 8: "llvm.x86.avx2.{}", 16: "llvm.x86.avx512.{}.512"}[count]
         # What is no number stays one, and becomes the least integer.
-        below = [builder.select(builder.fcmp_ordered("<", self.high, real), self.high, real) for real in reals]
+        below = reals
+        if not self.moderate:
+            below = [builder.select(builder.fcmp_ordered("<", self.high, real), self.high, real) for real in reals]
         ints = [nearest_part(builder, value) for value in below]
         words = [call_llvm(builder, name.format("packssdw"), self.shift.type, ints[i : i + 2]) for i in (0, 2)]
         moved = [call_llvm(builder, f"llvm.sadd.sat.v{2 * count}i16", w.type, [w, self.shift]) for w in words]
         value = call_llvm(builder, name.format("packuswb"), self.bytes, moved)
         value = builder.select(builder.icmp_unsigned(">", value, self.least), value, self.least)
+        if self.moderate:
+            value = builder.select(builder.icmp_unsigned("<", value, self.most), value, self.most)
         return builder.xor(value, self.flip)
 
     def bytes_of_one(self, total: Any, factor: Any) -> Any:
@@ -126,11 +133,11 @@ class ToBytes:
 def store_reals(
     typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, zero: Any, low: Any, high: Any
 ) -> Any:  # fmt: skip
-    """64 quotients, four vectors of float32, as bytes: rounded, within limits, plus a zero point."""
+    """64 quotients below 2^31, four vectors of float32, as bytes: rounded, within limits, plus a zero point."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, *vectors, zero, low, high = args
-        goal = ToBytes(builder, f32x.part.count, zero, low, high)
+        goal = ToBytes(builder, f32x.part.count, zero, low, high, moderate=True)
         parts = [part for vector in vectors for part in split(builder, vector)]
         for i in range(PARTS):
             value = goal.in_order(goal.of_reals(parts[4 * i : 4 * i + 4]))

@@ -210,7 +210,7 @@ def _emit_line(
         block = builder.append_basic_block(f"line.rolled.{moved}.{piece}")
         switch.add_case(_I64(moved + piece), block)
         builder.position_at_end(block)
-        goal = ToBytes(builder, emitter.ints.count, *numbers)
+        goal = ToBytes(builder, emitter.ints.count, *numbers, moderate=True)
         weights = wide if emitter.widens() else w
         emitter.line(moved, piece, first, x, weights, bias, scale, table, quad_stride, out, step, goal)
         builder.branch(end)

@@ -112,11 +112,12 @@ def patch_in(typingctx: Any, x: Any, table: Any, nowhere: Any, v: Any, step: Any
 def patch_out(
     typingctx: Any, m: Any, step: Any, bias: Any, scale: Any, out: Any, places: Any, nowhere: Any, zero: Any, low: Any, high: Any,
 ) -> Any:  # fmt: skip
-    """16 columns of a tile: the sums in m, whose positions are `step` bytes apart, to 16 pixels by `places`, as bytes."""
+    """16 columns of a tile: the sums in m, whose positions are `step` bytes apart, to 16 pixels by `places`, as bytes. Scales are
+    below 1."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         m, step, bias, scale, out, places, nowhere, *numbers = args
-        goal, width = ToBytes(builder, i32x.part.count, *numbers), i32x.part.count
+        goal, width = ToBytes(builder, i32x.part.count, *numbers, moderate=True), i32x.part.count
 
         def load(base: Any, shift: int, kind: Any) -> Any:
             return builder.load(builder.inttoptr(builder.add(base, _I64(shift)), kind.as_pointer()), typ=kind, align=4)

@@ -125,9 +125,10 @@ class _Emitter:
                     builder.store(self.total(r, v, p), builder.inttoptr(at, i32x.part.as_pointer()), align=4)
 
     def quantise(self, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any) -> None:
-        """The sums go to `c` as bytes, all columns: what `requantise.requantised` does, in registers."""
+        """The sums go to `c` as bytes, all columns: what `requantise.requantised` does, in registers. Scales of several rows are
+        below 1 (`are_moderate`)."""
         width, side = i32x.part.count, self.vectors * PARTS
-        goal = ToBytes(self.builder, width, zero, low, high)
+        goal = ToBytes(self.builder, width, zero, low, high, moderate=self.rows > 1)
         if side == 1:
             factor = self.floats_at(scale, 0, 0)
             for r in range(self.rows):

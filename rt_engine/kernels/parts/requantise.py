@@ -13,6 +13,7 @@ limits of the type or of an activation, less the zero point. NaN does not occur.
 from typing import Any
 
 from llvmlite import ir
+from numba import float32
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -20,6 +21,7 @@ from rt_engine.kernels.interface.modes import QUANTISED, REAL
 from rt_native.lang import inline
 from rt_native.vector import (
     PARTS,
+    absolute,
     call_llvm,
     define,
     f32x,
@@ -28,12 +30,14 @@ from rt_native.vector import (
     load_f32x,
     load_i32x,
     masked,
+    select,
     splat_f32x,
     split,
     store_f32x,
     store_first_f32x,
     store_first_i32x,
     store_i32x,
+    sum_lanes,
 )
 
 
@@ -125,6 +129,16 @@ def _wide(signed: bool) -> Any:
 
 load_u8x, load_s8x = _wide(False), _wide(True)
 """16 bytes as int32 lanes."""
+
+
+@inline
+def are_moderate(scale, columns):
+    """Are all scales below 1, so that no scaled sum is beyond int32? There are whole vectors of them."""
+    none, one = splat_f32x(float32(0.0)), splat_f32x(float32(1.0))
+    large = none
+    for first in range(0, columns, 16):
+        large = large + select(absolute(load_f32x(scale + 4 * first)) < 1.0, none, one)
+    return sum_lanes(large) == 0.0
 
 
 @inline

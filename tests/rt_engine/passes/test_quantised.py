@@ -365,6 +365,41 @@ def test_the_same_integers_on_every_lane_width(lanes):
     assert (ours.run({"x": x})[0] == theirs).all()
 
 
+BEYOND = {
+    "qconv": ([3, 16, 3, 3], {}),
+    "no tiles": ([32, 32, 3, 3], {}),
+    "qdepthwise": ([64, 1, 3, 3], {"group": 64}),
+    "qdepthwise side by side": ([8, 1, 3, 3], {"group": 8, "strides": [2, 2]}),
+    "qgemm": ([20, 16, 1, 1], {}),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_sums_beyond_every_integer_are_the_ends_of_the_type(case):
+    """A result's scale of 1e-9: products with it are beyond 32 bits, whichever kernel makes them."""
+    (outputs, channels, *taps), attributes = BEYOND[case]
+    w = np.full((outputs, channels, *taps), 100, np.int8)
+    w[1::2] = -100
+    given = {
+        "sx": np.float32(2),
+        "zx": np.uint8(0),
+        "w": w,
+        "sw": np.float32(1),
+        "zw": np.int8(0),
+        "sy": np.float32(1e-9),
+        "zy": np.uint8(7),
+    }
+    node = helper.make_node("QLinearConv", ["x", *given], ["y"], pads=[taps[0] // 2] * 4, **attributes)
+    shape = (1, channels * attributes.get("group", 1), 16, 16)
+    ends = [helper.make_tensor_value_info("x", T.UINT8, shape), helper.make_tensor_value_info("y", T.UINT8, [None] * 4)]
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in given.items()]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], constants)
+    model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    (y,) = model.run({"x": np.full(shape, 200, np.uint8)})
+    assert (y[:, ::2] == 255).all()
+    assert (y[:, 1::2] == 0).all()
+
+
 def test_a_zero_point_may_be_left_out_and_indices_of_a_pool_be_read():
     """QuantizeLinear with `output_dtype` int8, DequantizeLinear without zero point; MaxPool with both outputs."""
     nodes = [
