@@ -1,7 +1,8 @@
 """What a library does not need at once is compiled in the background: a program of its own, which yields to everything.
 
 Its processes are of SCHED_IDLE, which the kernel runs where nothing else wants to, and whose files it reads and writes last, too. One
-library is compiled at a time. It may be killed at any time: the next process that compiles something starts it again.
+library is compiled at a time. It ends with the process that started it, and may be killed at any time: the next process that
+compiles something starts it again.
 """
 
 import fcntl
@@ -11,6 +12,7 @@ import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 from rt_native import isolated
 from rt_native.cache import cache_folder
@@ -23,6 +25,15 @@ _STARTED: set[str] = set()
 """Libraries for which this process has started it."""
 _TAKEN: set[int] = set()
 """Cores that it stays off."""
+_RUNNING: list[Any] = []
+"""What this process has started, so that their standard input stays open."""
+
+
+class Whole(Protocol):
+    """What is asked of a library (`rt_native.library.Library`)."""
+
+    name: str
+    modules: tuple[str, ...]
 
 
 def mode() -> str:
@@ -45,22 +56,27 @@ def stay_off(cores: Iterable[int]) -> None:
     _TAKEN.update(cores)
 
 
-def start(name: str, modules: Iterable[str]) -> None:
-    """Compile the rest of a library of ours (`rt_native.rest`), unless the environment says otherwise; returns at once."""
-    if mode() or name in _STARTED:
+def start(*libraries: Whole) -> None:
+    """Compile the rest of libraries of ours (`rt_native.rest`), unless the environment says otherwise; returns at once.
+
+    It ends with this process: what it has compiled by then stays.
+    """
+    new = [library for library in libraries if library.name not in _STARTED]
+    if mode() or not new:
         return
-    _STARTED.add(name)
+    _STARTED.update(library.name for library in new)
+    given = [f"{library.name}={','.join(library.modules)}" for library in new]
     with suppress(OSError):  # no process: the next start tries again
-        subprocess.Popen(
-            isolated.command(
-                "rt_native.rest", name, ",".join(map(str, sorted(_TAKEN))), *modules, writes_bytecode=False
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=isolated.environment(),
-            cwd="/",
-            start_new_session=True,  # what ends the command does not end it
+        _RUNNING.append(
+            subprocess.Popen(
+                isolated.command("rt_native.rest", ",".join(map(str, sorted(_TAKEN))), *given, writes_bytecode=False),
+                stdin=subprocess.PIPE,  # nothing is written: it ends where this process does
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=isolated.environment(),
+                cwd="/",
+                start_new_session=True,  # it is ended with all that it started
+            )
         )
 
 

@@ -7,30 +7,32 @@
 Both steps run in worker processes. Prints one line per step (`done/total name`) for the progress bar of who started it.
 """
 
-import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import llvmlite.binding as llvm
 
 from rt_native.cores import cores
+from rt_native.isolated import end_with
 from rt_native.machine import Target
 
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
 _BRANCHES = ("fieldbus.", "plc_bindings.", "rt_engine.measure.runs_", "rt_engine.run.", "rt_engine.tune.", "scheduler.")
 """How modules begin whose functions branch, and copy a few words: a loop made wider is a third of their code, and never pays."""
+_PLAIN = (*_BRANCHES, "rt_engine.kernels.")
+"""How modules begin whose functions are plain, but for a few; those of users keep to what Numba says of them."""
 
 
 def has_loops(module: str) -> bool:
@@ -115,9 +117,9 @@ def _translated(export: Any) -> Any:
     from rt_native.plain import translated
     from rt_native.plain_numba import NotPlain
 
-    if not has_loops(export.function.__module__):
+    if (module := export.function.__module__).startswith(_PLAIN):
         with suppress(NotPlain):
-            return llvm.parse_assembly(translated(export))
+            return llvm.parse_assembly(translated(export, inline=has_loops(module)))
     text, mangled = lowered(export.function, export.arguments)
     module = llvm.parse_assembly(text)
     wrapper = llvm.parse_assembly(_wrapper(export.name, mangled, export.nargs))
@@ -145,75 +147,75 @@ def emitted(name: str, parts: list[bytes], target: Target) -> bytes:
     return data
 
 
-_STATE: dict[str, Any] = {}
-_PR_SET_PDEATHSIG = 1
-"""prctl(2)."""
+Say = Callable[[str], object]
+"""Takes how far a job is: `done/total what`."""
 
 
-def workers() -> ProcessPoolExecutor:
-    """Processes that compile, and end with this one however it ends.
+def workers(more: int = 0) -> ProcessPoolExecutor:
+    """Processes that compile, and end with this one however it ends; one for each core, up to 4, and `more`.
 
     An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
     """
     fork = multiprocessing.get_context("fork")
-    return ProcessPoolExecutor(min(cores(), 4), fork, _end_with, (os.getpid(),))
+    return ProcessPoolExecutor(min(cores(), 4) + more, fork, end_with, (os.getpid(), signal.SIGKILL))
 
 
-def _end_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _worker(module: str, index: int) -> bytes | str:
+def _worker(module: str, index: int, target: Target) -> bytes | str:
     """Bitcode of one export, or what went wrong: every failure is the builder's to report, with the function's name."""
-    export = _STATE["exports"][module][index]
+    export = exports_of(module)[index]
     try:
-        return compiled(export, _STATE["target"])
+        return compiled(export, target)
     except Exception as error:
         return f"{export.name}: {type(error).__name__}: {error}"
 
 
-def build(job: dict[str, Any], target: Target) -> None:
-    """Compile each module of a job's `outputs` for `target` to the object file beside it, with a manifest in `.json`."""
-    outputs = outputs_of(job)
+def exports_of(module: str) -> list[Any]:
+    """What a module that is imported exports."""
     from rt_native.lang import EXPORTS
 
-    for name in outputs:
-        import_module(name)
-    exports = {module: EXPORTS.get(module, []) for module in outputs}
-    _STATE.update(exports=exports, target=target)
-    with workers() as pool:
-        parts: dict[str, dict[int, bytes]] = {module: {} for module in outputs}
-        jobs: dict[Future[Any], tuple[str, int | None]] = {}
+    return EXPORTS.get(module, [])
 
-        def submit_emit(module: str) -> None:
-            ordered = [
-                part for _, part in sorted(parts.pop(module).items())
-            ]  # not as they came: the same bytes in every run
-            jobs[pool.submit(emitted, module, ordered, target)] = (module, None)
 
-        for module, functions in exports.items():
-            for index in range(len(functions)):
-                jobs[pool.submit(_worker, module, index)] = (module, index)
-            if not functions:
-                submit_emit(module)
-        done, total = 0, len(outputs) + sum(map(len, exports.values()))
-        while jobs:
-            for ended in wait(jobs, return_when=FIRST_COMPLETED).done:
-                module, part = jobs.pop(ended)
-                result = ended.result()
-                if isinstance(result, str):
-                    pool.shutdown(cancel_futures=True)
-                    raise SystemExit(result)
-                if part is None:
-                    write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
-                else:
-                    parts[module][part] = result
-                    if len(parts[module]) == len(exports[module]):
-                        submit_emit(module)
-                done += 1
-                print(f"{done}/{total} {module}", flush=True)
+def build(job: dict[str, Any], target: Target, pool: ProcessPoolExecutor, say: Say) -> None:
+    """Compile each module of a job's `outputs` for `target` to the object file beside it, with a manifest in `.json`."""
+    outputs = outputs_of(job)
+    exports = {module: exports_of(module) for module in outputs}
+    parts: dict[str, dict[int, bytes]] = {module: {} for module in outputs}
+    jobs: dict[Future[Any], tuple[str, int | None]] = {}
+
+    def submit_emit(module: str) -> None:
+        ordered = [
+            part for _, part in sorted(parts.pop(module).items())
+        ]  # not as they came: the same bytes in every run
+        jobs[pool.submit(emitted, module, ordered, target)] = (module, None)
+
+    for module, functions in exports.items():
+        for index in range(len(functions)):
+            jobs[pool.submit(_worker, module, index, target)] = (module, index)
+        if not functions:
+            submit_emit(module)
+    done, total = 0, len(outputs) + sum(map(len, exports.values()))
+    while jobs:
+        for ended in wait(jobs, return_when=FIRST_COMPLETED).done:
+            module, part = jobs.pop(ended)
+            result = ended.result()
+            if isinstance(result, str):
+                give_up(jobs, result)
+            if part is None:
+                write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
+            else:
+                parts[module][part] = result
+                if len(parts[module]) == len(exports[module]):
+                    submit_emit(module)
+            done += 1
+            say(f"{done}/{total} {module}")
+
+
+def give_up(jobs: Iterable[Future[Any]], why: str) -> NoReturn:
+    """End a job for which others are waiting: what has not begun is not done."""
+    for waiting in jobs:
+        waiting.cancel()
+    raise SystemExit(why)
 
 
 def write(output: Path, data: bytes, exports: dict[str, int], target: Target) -> None:
@@ -252,9 +254,8 @@ class _Given:
         return spec_from_file_location(name, self._files[name]) if name in self._files else None
 
 
-def main(work: Callable[[dict[str, Any], Target], None] = build) -> None:
-    """Read a job from standard input (JSON: outputs, target, the user's files by module, folders with more of them), and do it."""
-    job = json.load(sys.stdin)
+def prepare(job: dict[str, Any]) -> Target:
+    """Import what a job compiles, and all that Numba knows; workers that are made then have it. Gives the target."""
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
     os.environ["RT_NATIVE_FEATURES"] = target.features
@@ -264,7 +265,26 @@ def main(work: Callable[[dict[str, Any], Target], None] = build) -> None:
     leave_out_running()
     sys.meta_path.insert(0, _Given(job["files"]))
     sys.path += job["path"]  # last: nothing of the user's takes the place of what the compiler imports
-    work(job, target)
+    for name in outputs_of(job):
+        import_module(name)
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+    return target
+
+
+def tell(words: str) -> None:
+    """Say to who started this program how far it is."""
+    print(words, flush=True)
+
+
+def main(work: Callable[[dict[str, Any], Target, ProcessPoolExecutor, Say], None] = build) -> None:
+    """Read a job from standard input (JSON: outputs, target, the user's files by module, folders with more of them), and do it."""
+    job = json.load(sys.stdin)
+    target = prepare(job)
+    with workers() as pool:
+        work(job, target, pool, tell)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ It imports all the modules, and so knows what each exports: that is written firs
 """
 
 import json
-from concurrent.futures import as_completed
-from importlib import import_module
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,31 @@ from rt_native.machine import Target
 from rt_native.needed import piece
 
 
-def build_some(job: dict[str, Any], target: Target) -> None:
+def build_some(job: dict[str, Any], target: Target, pool: ProcessPoolExecutor, say: build.Say) -> None:
     """Compile the `wanted` exports of a job's modules; its `index` becomes what each exports. An unknown name is left to who asked."""
-    from rt_native.lang import EXPORTS
-
     outputs = build.outputs_of(job)
-    for name in outputs:
-        import_module(name)
-    exports = {module: EXPORTS.get(module, []) for module in outputs}
+    exports = {module: build.exports_of(module) for module in outputs}
     table = {module: {e.name: e.nargs for e in of} for module, of in exports.items()}
     build.write(Path(job["index"]), json.dumps(table).encode(), {}, target)
-    jobs = [
-        (outputs[module], export) for module, of in exports.items() for export in of if export.name in job["wanted"]
+    wanted = [
+        (module, index)
+        for module, of in exports.items()
+        for index, export in enumerate(of)
+        if export.name in job["wanted"]
     ]
-    _STATE.update(jobs=jobs, target=target)
-    if not jobs:
+    if not wanted:
         return
-    print(f"0/{len(jobs)} index", flush=True)
-    with build.workers() as pool:
-        running = [pool.submit(_alone, number) for number in range(len(jobs))]
-        for done, ended in enumerate(as_completed(running), 1):
-            if why := ended.result():
-                pool.shutdown(cancel_futures=True)
-                raise SystemExit(why)
-            print(f"{done}/{len(jobs)} done", flush=True)
+    say(f"0/{len(wanted)} index")
+    running = [pool.submit(_alone, module, index, outputs[module], target) for module, index in wanted]
+    for done, ended in enumerate(as_completed(running), 1):
+        if why := ended.result():
+            build.give_up(running, why)
+        say(f"{done}/{len(wanted)} done")
 
 
-_STATE: dict[str, Any] = {}
-
-
-def _alone(number: int) -> str:
+def _alone(module: str, index: int, output: Path, target: Target) -> str:
     """Compile one export; gives what went wrong, with its name."""
-    (output, export), target = _STATE["jobs"][number], _STATE["target"]
+    export = build.exports_of(module)[index]
     try:
         data = build.emitted(export.name, [build.compiled(export, target)], target)
         build.write(piece(output, export.name), data, {export.name: export.nargs}, target)

@@ -5,18 +5,16 @@ import hashlib
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from rt_native import compiler, isolated, shipped
+from rt_native import compiler, programs, shipped
 from rt_native.background import forget_failure, mode
 from rt_native.cache import Engine, cache_folder, is_readable, make, only_one, refuse_unsafe, stored
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
@@ -98,17 +96,6 @@ def reachable_sources(module: str, folders: tuple[str, ...] = ()) -> dict[str, P
 def users_sources(module: str, folder: str) -> list[Path]:
     """The files in a user's folder that `module` is made of: its own, and those that it imports from there."""
     return [file for name, file in reachable_sources(module, (folder,)).items() if name.partition(".")[0] not in _OURS]
-
-
-def _why(said: str, code: int) -> str:
-    """What a compiler said; in a sentence, where it could not write, or was killed, or one of its processes was."""
-    last = said.rpartition("\n")[2]
-    if last.startswith("OSError: "):
-        return f"it cannot be written to {cache_folder()}: {last.removeprefix('OSError: ')}"
-    if said and "BrokenProcessPool" not in said:
-        return said
-    how = signal.strsignal(-code) if code < 0 else "one of its processes was killed"
-    return f"the compiler has ended ({how}): was there too little memory?"
 
 
 class Library:
@@ -299,36 +286,20 @@ class Library:
             BuildError: it failed; with its words.
         """
         progress = progress or terminal_progress(self._where())
-        job = {
+        why = programs.run(program, {**self.job(outputs), **more}, partial(progress, self.name))
+        if why is not None or not all(path.exists() for path in made):
+            raise BuildError(
+                f"the native library {self.name!r} could not be compiled for {self.target}:\n{why or 'an object is missing'}"
+            )
+
+    def job(self, outputs: Mapping[str, Path]) -> dict[str, Any]:
+        """What a program that compiles is told: `outputs` is module -> its object."""
+        return {
             "outputs": {module: str(path) for module, path in outputs.items()},
             "target": asdict(self.target),
             "files": self._users_files(outputs),
             "path": [os.path.abspath(folder) for folder in self.path],
-            **more,
         }
-        complaint = []
-        with subprocess.Popen(
-            isolated.command(program, writes_bytecode=False, bound=signal.SIGKILL),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=isolated.environment(),
-            cwd="/",  # Numba would take settings from a file in the current folder
-        ) as process:
-            assert process.stdin and process.stdout
-            with suppress(BrokenPipeError):  # it has ended already, and says why
-                process.stdin.write(json.dumps(job))
-                process.stdin.close()
-            for line in process.stdout:
-                match = re.match(r"(\d+)/(\d+) ", line)
-                if match:
-                    progress(self.name, int(match[1]), int(match[2]))
-                else:
-                    complaint.append(line)
-        if process.returncode or not all(path.exists() for path in made):
-            why = _why("".join(complaint).strip(), process.returncode)
-            raise BuildError(f"the native library {self.name!r} could not be compiled for {self.target}:\n{why}")
 
     def need(self, names: Iterable[str]) -> None:
         """Have exports ready to be called: what is not compiled is, all of it together. Unknown names are left out.

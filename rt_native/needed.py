@@ -105,7 +105,7 @@ class Needed:
         if not self._take(wanted):
             raise BuildError(f"{cache_folder()} was changed while it was loaded; start again")
         if not self._library.path:
-            background.start(self._library.name, self._library.modules)
+            background.start(self._library)
 
     def _missing(self, wanted: list[str]) -> list[str]:
         return [name for name in wanted if name in self._home and name not in self._engines]

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from llvmlite import ir
@@ -32,27 +33,57 @@ from rt_native.plain_expressions import UNKNOWN, Expressions
 from rt_native.plain_numba import WHOLE, NotPlain, Numba, Value, operator_of
 
 _cgutils: Any = cgutils
+_I64 = ir.IntType(64)
+
+
+_Definition = ast.FunctionDef | ast.Lambda
 
 
 @cache
-def _definitions(path: str) -> dict[int, ast.FunctionDef]:
-    """First line, with decorators -> function, of a file."""
-    found = [node for node in ast.walk(ast.parse(Path(path).read_bytes())) if isinstance(node, ast.FunctionDef)]
-    return {min([node.lineno, *(part.lineno for part in node.decorator_list)]): node for node in found}
+def _definitions(path: str) -> dict[int, list[_Definition]]:
+    """First line, with decorators -> functions, of a file."""
+    found: dict[int, list[_Definition]] = {}
+    for node in ast.walk(ast.parse(Path(path).read_bytes())):
+        if isinstance(node, _Definition):
+            parts = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+            found.setdefault(min([node.lineno, *(part.lineno for part in parts)]), []).append(node)
+    return found
+
+
+def _definition(code: CodeType) -> _Definition | None:
+    """Where a function was written: of several of a line, the one in which all its instructions are."""
+    name = "" if code.co_name == "<lambda>" else code.co_name
+    inside = [(line, at) for line, _, at, _ in code.co_positions() if line and at]
+    found = [
+        node
+        for node in _definitions(code.co_filename).get(code.co_firstlineno, ())
+        if getattr(node, "name", "") == name
+        and all((node.lineno, node.col_offset) <= at <= (node.end_lineno, node.end_col_offset) for at in inside)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _gives(code: CodeType) -> bool:
+    """Does a function give a value? Its type is guessed first; a wrong guess costs another reading."""
+    found = _definition(code)
+    return not isinstance(found, ast.FunctionDef) or any(
+        isinstance(node, ast.Return) and node.value for node in ast.walk(found)
+    )
 
 
 class _Module(Numba):
     """What one export becomes: itself, and what it calls."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, inline: bool) -> None:
         super().__init__(name)
+        self.attributes = ("alwaysinline",) if inline else ()
         self._functions: dict[Any, tuple[Any, Any]] = {}
 
     def function(self, source: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any]:
         """(LLVM's function, type of its result) of a Python function for these types."""
         key = source, arguments
         if key not in self._functions:
-            known: dict[str, Any] = {}
+            known: dict[str, Any] = {} if _gives(source.__code__) else {"": types.none}
             while not (made := _Function(self, source, arguments, known)).is_settled:
                 del self.llvm.globals[made.llvm.name]
             self._functions[key] = made.llvm, known[""]
@@ -67,8 +98,8 @@ class _Function(Expressions):
 
     def __init__(self, module: _Module, source: Any, arguments: tuple[Any, ...], known: dict[str, Any]) -> None:
         code = source.__code__
-        definition = _definitions(code.co_filename).get(code.co_firstlineno)
-        if definition is None or definition.name != source.__name__ or code.co_argcount != len(arguments):
+        definition = _definition(code)
+        if definition is None or code.co_argcount != len(arguments):
             raise NotPlain(f"the source of {source.__qualname__}")
         cells = (cell.cell_contents for cell in source.__closure__ or ())
         outer = {**vars(builtins), **source.__globals__, **dict(zip(code.co_freevars, cells, strict=True))}
@@ -78,6 +109,8 @@ class _Function(Expressions):
         name = module.llvm.scope.deduplicate(f"{source.__name__}.")
         self.llvm = ir.Function(module.llvm, ir.FunctionType(result, taken), name)
         self.llvm.linkage = "internal"
+        for attribute in module.attributes:
+            self.llvm.attributes.add(attribute)
         self._builder = ir.IRBuilder(self.llvm.append_basic_block("entry"))
         self._slots: dict[str, str] = {}
         self._places: dict[str, tuple[Any, Any]] = {}
@@ -85,7 +118,10 @@ class _Function(Expressions):
         self._reached: set[Any] = set()
         for parameter, kind, value in zip(definition.args.args, arguments, self.llvm.args, strict=True):
             self._store(parameter.arg, Value(kind, value))
-        self._all(definition.body)
+        if isinstance(definition, ast.Lambda):
+            self._give(self.visit(definition.body))
+        else:
+            self._all(definition.body)
         if not self._builder.block.is_terminated:
             self._give(Value(types.none, self._context.get_dummy_value()))
 
@@ -256,42 +292,53 @@ class _Function(Expressions):
             self._continue_at(body)
 
     def visit_For(self, node: ast.For) -> None:
-        """`for i in range(...)`, of int64, with a step that is known."""
+        """`for i in range(...)`, of int64; how often is known before the first turn, as Numba has it."""
         first, stop, step = self._range(node)
-        onward = "<" if step > 0 else ">"
         counter = _cgutils.alloca_once_value(self._builder, first)
+        left = _cgutils.alloca_once_value(self._builder, self._turns(first, stop, step))
         test, body, following, end = (self._builder.append_basic_block(n) for n in ("for", "body", "next", "end"))
         with self._loop(node, following, end):
             self._go(test)
             self._builder.position_at_end(following)
-            before = self._builder.load(counter, typ=first.type)
-            after = self._builder.add(before, ir.Constant(first.type, step))
-            self._builder.store(after, counter)
-            if abs(step) > 1:  # it may step over the last number there is
-                self._builder.cbranch(self._builder.icmp_signed(onward, before, after), test, end)
+            for place, by in ((counter, step), (left, _I64(-1))):
+                self._builder.store(self._builder.add(self._builder.load(place, typ=_I64), by), place)
             self._go(test)
             self._continue_at(test)
-            now = self._builder.load(counter, typ=first.type)
-            self._builder.cbranch(self._builder.icmp_signed(onward, now, stop), body, end)
+            more = self._builder.icmp_signed(">", self._builder.load(left, typ=_I64), _I64(0))
+            self._builder.cbranch(more, body, end)
             self._reached |= {body, end}
             self._continue_at(body)
-            self._assign(node.target, Value(types.int64, now))
+            self._assign(node.target, Value(types.int64, self._builder.load(counter, typ=_I64)))
 
-    def _range(self, node: ast.For) -> tuple[Any, Any, int]:
+    def _range(self, node: ast.For) -> tuple[Any, Any, Any]:
         call = node.iter
         if not isinstance(call, ast.Call) or self._constant(call.func) is not range or call.keywords:
             raise NotPlain(f"for in {ast.unparse(call)}")
-        step = self._constant(call.args[2]) if len(call.args) == 3 else 1
-        bounds = [self.visit(bound) for bound in call.args[:2]]
+        bounds = [self.visit(bound) for bound in call.args]
         if len(bounds) == 1:
             bounds.insert(0, self._value_of(0))
-        if not isinstance(step, int) or step == 0 or any(bound.type != types.int64 for bound in bounds):
+        if len(bounds) == 2:
+            bounds.append(self._value_of(1))
+        if (len(call.args) == 3 and self._constant(call.args[2]) == 0) or any(
+            bound.type != types.int64 for bound in bounds
+        ):
             raise NotPlain(f"for in {ast.unparse(call)}")
-        return bounds[0].llvm, bounds[1].llvm, step
+        first, stop, step = (bound.llvm for bound in bounds)
+        return first, stop, step
+
+    def _turns(self, first: Any, stop: Any, step: Any) -> Any:
+        """Of a range; none where the step turns out to be zero."""
+        builder, zero = self._builder, _I64(0)
+        far, moves = builder.sub(stop, first), builder.icmp_signed("!=", step, zero)
+        by = builder.select(moves, step, _I64(1))
+        onward = builder.icmp_signed(">=", builder.xor(far, step), zero)  # of one sign
+        uneven = builder.icmp_signed("!=", builder.srem(far, by), zero)
+        turns = builder.add(builder.sdiv(far, by), builder.zext(uneven, _I64))
+        return builder.select(builder.and_(moves, onward), turns, zero)
 
 
-def translated(export: Any) -> str:
-    """LLVM IR of an export and of all that it calls.
+def translated(export: Any, inline: bool = False) -> str:
+    """LLVM IR of an export and of all that it calls; with `inline`, as one function.
 
     Raises:
         NotPlain: something in it is not known here.
@@ -299,15 +346,14 @@ def translated(export: Any) -> str:
     flags: Any = compiler.Flags()  # type: ignore[no-untyped-call]
     flags.error_model, flags.nrt, flags.no_cpython_wrapper, flags.no_cfunc_wrapper = "numpy", False, True, True
     configured: Any = ConfigStack
-    module = _Module(export.name)
+    module = _Module(export.name, inline)
     with configured().enter(flags), module.context.push_code_library(module.library):
         try:
             llvm, kind = module.function(export.function, export.arguments)
         except (NumbaError, NotImplementedError, RecursionError) as error:
             raise NotPlain(str(error)) from error
-        taken = [ir.IntType(64)] * len(export.arguments)
-        symbol = ir.Function(module.llvm, ir.FunctionType(ir.IntType(64), taken), export.name)
+        symbol = ir.Function(module.llvm, ir.FunctionType(_I64, [_I64] * export.nargs), export.name)
         builder = ir.IRBuilder(symbol.append_basic_block())
-        value = builder.call(llvm, symbol.args)
+        value = builder.call(llvm, module.context.get_arg_packer(export.arguments).from_arguments(builder, symbol.args))
         builder.ret(module.context.cast(builder, value, kind, types.int64))
     return str(module.llvm)

@@ -4,7 +4,7 @@ import ast
 import operator
 from collections.abc import Callable
 from functools import reduce
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from numba.core import types
@@ -87,7 +87,8 @@ class Expressions(ast.NodeVisitor):
         return [Value(kind, self._builder.extract_value(value.llvm, at)) for at, kind in enumerate(value.type.types)]
 
     def _truth(self, value: Value) -> Any:
-        return self._context.is_true(self._builder, value.type, value.llvm)
+        whether = value.type == types.boolean
+        return value.llvm if whether else self._context.is_true(self._builder, value.type, value.llvm)
 
     def _call(self, function: Any, *values: Value, literal: tuple[Any, ...] = ()) -> Value:
         """What Numba or an intrinsic makes of values."""
@@ -166,6 +167,18 @@ class Expressions(ast.NodeVisitor):
             phi.add_incoming(value, block)
         return Value(kind, phi)
 
+    def visit_Attribute(self, node: ast.Attribute) -> Value:
+        """`record.rows`."""
+        of: Value = self.visit(node.value)
+        return self._numba.attribute(self._builder, of, node.attr)
+
+    def visit_Subscript(self, node: ast.Subscript) -> Value:
+        """`pair[1]`: of a tuple, at a place that is known."""
+        at, parts = self._constant(node.slice), self._parts(self.visit(node.value))
+        if not isinstance(at, int) or not -len(parts) <= at < len(parts):
+            raise NotPlain(ast.unparse(node))
+        return parts[at]
+
     def visit_Tuple(self, node: ast.Tuple) -> Value:
         """`a, b`."""
         values = [self.visit(element) for element in node.elts]
@@ -180,6 +193,8 @@ class Expressions(ast.NodeVisitor):
         values = [self.visit(argument) for argument in node.args]
         if isinstance(function, Dispatcher):
             return self._called(function.py_func, values)
+        if isinstance(function, FunctionType):
+            return self._called(self._numba.chosen(function, tuple(value.type for value in values)), values)
         if function is int and len(values) == 1 and values[0].type in SCALARS:
             kind = values[0].type if isinstance(values[0].type, types.Integer) else types.int64
             return Value(kind, self._cast(values[0], kind))

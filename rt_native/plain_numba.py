@@ -106,3 +106,20 @@ class Numba:
     def _intrinsic(self, function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Callable[..., Any]]:
         signature, code = function._defn(self.typing, *arguments)
         return signature, lambda builder, values: code(self.context, builder, signature, values)
+
+    def chosen(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """What a function that has one form for each types of arguments (`overload`) is for these."""
+        kind = self.typing.resolve_value_type(function)
+        for template in getattr(kind, "templates", ()):
+            choose = getattr(template, "_overload_func", None)
+            if choose and (form := choose(*arguments)):
+                return form
+        raise NotPlain(f"{function.__qualname__} of {arguments}")
+
+    def attribute(self, builder: Any, of: Value, name: str) -> Value:
+        """What Numba reads of a value."""
+        kind = self.typing.resolve_getattr(of.type, name)
+        if kind is None:
+            raise NotPlain(f"{name} of {of.type}")
+        code = self.context.get_getattr(of.type, name)
+        return Value(kind, code(self.context, builder, of.type, of.llvm, name))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -52,19 +54,37 @@ def stay_off(taken: str) -> None:
         os.sched_setaffinity(0, free)
 
 
+def end_with_starter() -> None:
+    """End, with all that was started from here, when standard input does: who started this has ended."""
+
+    def wait() -> None:
+        os.read(0, 1)  # nothing is written: it ends
+        if os.getsid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
-    """Build the library that the command line names: its name, cores of tasks, its modules."""
+    """Build the libraries that the command line names: cores of tasks, then NAME=MODULE,MODULE ..."""
+    end_with_starter()
     yield_to_all()
-    name, taken, *modules = sys.argv[1:]
+    taken, *libraries = sys.argv[1:]
     stay_off(taken)
-    told = _Told(name)
     with only_one(cache_folder() / LOCK):
-        try:
-            Library(name, tuple(modules)).build(told.progress, who="background")
-        except NativeError as error:
-            first, *more = str(error).splitlines()
-            told.write(error=" ".join((first, *more[-1:])))  # what failed, and the compiler's last word: why
-            raise
+        for name, _, modules in (given.partition("=") for given in libraries):
+            _build(name, tuple(modules.split(",")))
+
+
+def _build(name: str, modules: tuple[str, ...]) -> None:
+    told = _Told(name)
+    try:
+        Library(name, modules).build(told.progress, who="background")
+    except NativeError as error:
+        first, *more = str(error).splitlines()
+        told.write(error=" ".join((first, *more[-1:])))  # what failed, and the compiler's last word: why
+        raise
 
 
 if __name__ == "__main__":

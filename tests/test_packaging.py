@@ -111,7 +111,13 @@ def compiled() -> set[str]:
         for p in (ROOT / name).rglob("*_native.py")
     }
     kernels = {f"rt_engine.kernels.{path.stem}" for path in (ROOT / "rt_engine" / "kernels").glob("*.py")}
-    programs = {"rt_native.build", "rt_native.build_some", "rt_native.cross", "scheduler.step_lang"}
+    programs = {
+        "rt_native.build",
+        "rt_native.build_some",
+        "rt_native.build_together",
+        "rt_native.cross",
+        "scheduler.step_lang",
+    }
     reached = {path for name in native | kernels | programs for path in reachable_sources(name).values()}
     return {str(path.relative_to(ROOT)) for path in reached}
 

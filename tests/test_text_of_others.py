@@ -14,7 +14,6 @@ TEXT_METHODS = {"read_text": 0, "write_text": 1}
 """Method -> at which place the encoding may stand."""
 PRINTS_ITSELF = {
     "rt_native/build.py": "the words of a child process to its parent",
-    "rt_native/build_some.py": "the words of a child process to its parent",
     "rt_native/text.py": "JSON, which has no control characters",
     "rt_engine/gate/worker.py": "JSON, of a child process to its parent",
     "rt_engine/contract/schema.py": "a schema of our own",

@@ -29,7 +29,7 @@ from rt_engine import Context, ModelSlot
 from rt_native.library import Library
 from rt_native.memory import Block
 
-NATIVE: Final = Library("plc calls", modules=("plc_bindings.calls.replay_native",), apart=True)
+NATIVE: Final = Library("plc calls", modules=("plc_bindings.calls.replay_native",))
 _MOST_FD: Final = 4096
 _EVENT: Final = struct.Struct("=Ii4x" if platform.machine() in ("x86_64", "AMD64") else "=I4xi4x")
 """struct epoll_event is packed on x86-64 alone."""

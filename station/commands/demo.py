@@ -33,9 +33,14 @@ def demo(
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
-        from station.demo.demo import BETTER, Options
-        from station.demo.demo import run as play
-
         if ethercat and (plc or port or better):
             raise typer.BadParameter("it has a machine and networks of its own: leave --plc, --port and --better out")
-        raise typer.Exit(play(Options(port, report, better or BETTER, plc=plc, ethercat=ethercat)))
+        from station.running.libraries import compiling
+
+        with compiling():  # once per machine, with a progress bar, before any clock runs; beside what is imported here
+            from station.demo.demo import BETTER, Options, compile_networks
+            from station.demo.demo import run as play
+
+            options = Options(port, report, better or BETTER, plc=plc, ethercat=ethercat)
+            compile_networks(options)
+        raise typer.Exit(play(options))

@@ -19,6 +19,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -47,7 +48,6 @@ from station.demo.screen import Screen
 from station.demo.story import Networks, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
-from station.running.libraries import compiling
 from station.running.places import socket_path
 
 HERE: Final = Path(__file__).parent
@@ -86,14 +86,17 @@ def networks_at_start(options: Options) -> tuple[Path, ...]:
     return (axis_demo.NETWORK,) if options.ethercat else (DATA / "policy-v1.onnx", DATA / "anomaly.onnx")
 
 
+def compile_networks(options: Options) -> None:
+    """Have ready what its station runs in its first cycle."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(rt_engine.load, networks_at_start(options)))
+    if options.ethercat:
+        axis_demo.build()
+
+
 def run(options: Options = Options(), console: Console | None = None) -> int:
     """Play the demo; gives the exit code: 0, all that it shows did happen; 1, it did not; 130, it was stopped."""
     console = console or Terminal(highlight=False)
-    with compiling():  # once per machine, with a progress bar, before any clock runs
-        for model in networks_at_start(options):
-            rt_engine.load(model)
-    if options.ethercat:
-        axis_demo.build()
     screen = Screen(console, axis_demo.EXPECTED_S if options.ethercat else EXPECTED_S)
     try:
         with screen.live():

@@ -31,7 +31,8 @@ def libraries() -> list[Library]:
 def compiling(config: StationConfig | None = None) -> Iterator[None]:
     """While a station is made: what every station runs on is compiled beside what its models need, where it is not there yet.
 
-    The rest follows in the background (`rt_native.background`), off the cores that `config` gives to tasks.
+    One program compiles all of it (`rt_native.programs`), from the first moment on: what is imported within takes no time of its
+    own. The rest follows in the background (`rt_native.background`), off the cores that `config` gives to tasks.
 
     Raises:
         NativeError: something could not be compiled.
@@ -40,14 +41,37 @@ def compiling(config: StationConfig | None = None) -> Iterator[None]:
 
     tasks = config.tasks.values() if config else ()
     background.stay_off(core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None)
-    missing = [library for library in libraries() if background.mode() != "never" and not library.is_built()]
-    with ThreadPoolExecutor(max(len(missing), 1)) as pool:
+    missing = [] if background.mode() == "never" else _missing(background.mode() == "all")
+    with _together(missing), ThreadPoolExecutor(max(len(missing), 1)) as pool:
         jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
         yield
         for job in jobs:
             job.result()
-    for library in missing:
-        background.start(library.name, library.modules)
+    if missing:
+        background.start(*(library for library in libraries() if not library.is_built()))
+
+
+def _missing(all_of_them: bool) -> list[Library]:
+    for name in _FIRST:
+        import_module(name)
+    return [library for library in (libraries() if all_of_them else _declared(_FIRST)) if not library.is_built()]
+
+
+@contextmanager
+def _together(missing: list[Library]) -> Iterator[None]:
+    if not missing:
+        yield
+        return
+    from rt_native.programs import together
+    from rt_native.progress import terminal_progress
+
+    first, *more = (library.job(library.objects()) for library in missing)
+    everything = {
+        **first,
+        "outputs": {module: path for job in (first, *more) for module, path in job["outputs"].items()},
+    }
+    with together("what a station runs on", everything, terminal_progress("this machine")):
+        yield
 
 
 def every() -> list[Library]:
@@ -60,6 +84,15 @@ def every() -> list[Library]:
     return [*dict.fromkeys([*running, *_declared()]), Library("demo steps", _STEPS, path=(str(_ROOT),))]
 
 
+_FIRST = (
+    "scheduler.native",
+    "rt_engine.run.native",
+    "fieldbus.exchange.memory",
+    "fieldbus.image.image",
+    "plc_bindings.calls.replay",
+    "rt_engine.run.team",
+)
+"""Modules that declare what every station runs on, from its first cycle; they import little themselves."""
 _MORE = (
     "fieldbus.ethercat.simulated.native",
     "fieldbus.ethercat.simulated.slave",

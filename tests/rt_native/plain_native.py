@@ -86,4 +86,27 @@ def memory(a, b):
     return load_i64(area) + load_u8(area + 8) * 3 + int(load_f64(area + 16))
 
 
-PIECES = (arithmetic, choices, loops, several, fractions)
+@inline
+def _in_steps(first, stop, step):
+    total = 0
+    for i in range(first, stop, step):
+        total = (total * 3 + i) % 1009
+    return total
+
+
+def steps(a, b):
+    """A step that is known when it runs, either way; ranges that are empty."""
+    by = b if b != 0 else 1
+    return _in_steps(a, 20, by) + _in_steps(-20, a, by) * 5 + _in_steps(20, a, -by) * 7
+
+
+_twice, _square = inline(lambda x: x * 2), inline(lambda x: x * x)
+
+
+def parts(a, b):
+    """Functions of one line, places of a tuple."""
+    pair = (_twice(a), _square(b), a < b)
+    return pair[0] * 3 + pair[-2] - pair[2]
+
+
+PIECES = (arithmetic, choices, loops, several, fractions, steps, parts)

@@ -13,7 +13,7 @@ from rt_native import build, histogram_native, lang
 from rt_native.target import host
 
 
-def worker(module, index):
+def worker(module, index, target):
     """The first function takes longest."""
     time.sleep(0.4 if index == 0 else 0)
     return str(index).encode()
@@ -31,7 +31,8 @@ def test_functions_lie_in_the_order_of_their_definition(monkeypatch):
     monkeypatch.setattr(build, "_worker", worker)
     monkeypatch.setattr(build, "emitted", emit)
     monkeypatch.setattr(build, "write", lambda output, data, exports, target: written.append(data))
-    build.build({"outputs": {"json": "unused"}}, host())
+    with build.workers() as pool:
+        build.build({"outputs": {"json": "unused"}}, host(), pool, lambda _: None)
     assert written == [b"012"]
 
 

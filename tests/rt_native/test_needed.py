@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from rt_native.library import Library
 from rt_native.needed import Needed
 from tests import ROOT
 
+PATIENCE_S = 120.0
 ONE = """
 from rt_native.lang import export
 
@@ -177,13 +179,13 @@ def test_the_background_may_be_switched_off(mode, monkeypatch):
     begun: list[object] = []
     monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: begun.append(1))
     monkeypatch.setattr(background, "_STARTED", set())
-    ours = "ours", ("rt_native.histogram_native",)
+    ours = Library("ours", ("rt_native.histogram_native",))
     monkeypatch.setenv("RT_ENGINE_COMPILE", mode)
-    background.start(*ours)
+    background.start(ours)
     assert not begun
     monkeypatch.delenv("RT_ENGINE_COMPILE")
-    background.start(*ours)
-    background.start(*ours)
+    background.start(ours)
+    background.start(ours)
     assert len(begun) == 1, "once for each process"
 
 
@@ -195,24 +197,28 @@ def test_what_users_bring_is_not_compiled_in_the_background(make, monkeypatch):
 
 
 def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
-    """A program of its own; killed, it leaves nothing that hinders the next; what failed is told."""
+    """A program of its own; it ends with its starter, leaves nothing that hinders the next; what failed is told."""
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
     module = "rt_native.histogram_native"
-    run = [sys.executable, "-m", "rt_native.rest", "sample", "", module]
+    run = [sys.executable, "-m", "rt_native.rest", "", f"sample={module}"]
     with only_one(tmp_path / "background.lock"):
         rest._Told("sample").write(3, 7)
         assert (
             "the rest of 'sample' is compiled in the background, at the lowest priority: 3 of 7 done"
             in background.words()
         )
-        waiting = subprocess.Popen(run, cwd=ROOT, env=os.environ)
-        waiting.kill()
-        waiting.wait()
+        waiting = subprocess.Popen(run, cwd=ROOT, env=os.environ, stdin=subprocess.PIPE, start_new_session=True)
+        assert waiting.stdin
+        waiting.stdin.close()  # as where who started it ends
+        assert waiting.wait(PATIENCE_S) == -signal.SIGKILL
     assert background.words() == ""
-    subprocess.run(run, cwd=ROOT, check=True)
+    with subprocess.Popen(run, cwd=ROOT, stdin=subprocess.PIPE) as compiles:
+        assert compiles.wait(PATIENCE_S) == 0
     assert Library("sample", (module,)).is_compiled() and background.words() == ""
-    assert subprocess.run([*run[:-1], "rt_native.nowhere"], cwd=ROOT, check=False, capture_output=True).returncode
+    run[-1] = "sample=rt_native.nowhere"
+    with subprocess.Popen(run, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as fails:
+        assert fails.wait(PATIENCE_S) == 1
     assert background.words().startswith("compiling 'sample' in the background failed: ")
     assert Path(tmp_path / "background.json").exists()
 
@@ -254,7 +260,8 @@ def test_what_failed_says_why_and_is_forgotten_once_it_is_compiled(tmp_path, mon
     """The last line is the compiler's reason; what is there now did not fail."""
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.setattr(rest, "yield_to_all", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["rest", "sample", "", "rt_native.nowhere"])
+    monkeypatch.setattr(sys, "argv", ["rest", "", "sample=rt_native.nowhere"])
+    monkeypatch.setattr(rest, "end_with_starter", lambda: None)
 
     def fails(*_, **__):
         raise BuildError(

@@ -108,11 +108,12 @@ def otherwise(a):
     return a
 
 
-def stepped(a):
-    b = 0
-    for i in range(0, 10, a):
-        b += i
-    return b
+def beyond(a):
+    return (a, a)[2]
+
+
+def one_of(a):
+    return (1, 2)[a]
 
 
 def unsigned(a):
@@ -165,7 +166,8 @@ REFUSED = (
     unset,
     listed,
     otherwise,
-    stepped,
+    beyond,
+    one_of,
     unsigned,
     in_one_branch,
     in_a_loop,
@@ -204,3 +206,28 @@ def test_what_every_station_starts_with_is_plain(package):
         assert not build.has_loops(name)
         for one in EXPORTS.get(name, []):
             assert f"@{one.name}(" in translated(one).replace('"', "")
+
+
+@pytest.mark.parametrize("kernel", ["gemm.gemm_f32", "unary.tanh_f32", "elementwise.div_f32", "reduce.reduce_mean_f32"])
+def test_kernels_of_small_networks_are_plain(kernel):
+    """As one function each, in which nothing is called but what LLVM knows."""
+    module, _, name = kernel.partition(".")
+    module = f"rt_engine.kernels.{module}"
+    import_module(module)
+    [one] = [one for one in EXPORTS[module] if one.name == f"k_{name}"]
+    compiled = llvm.parse_bitcode(build.compiled(one, host()))
+    assert [f.name for f in compiled.functions if not f.is_declaration] == [one.name]
+    translated(one, inline=True)
+
+
+def test_a_step_of_zero_takes_no_turn():
+    """Python and Numba refuse it; nothing here raises."""
+
+    def turns(a):
+        count = 0
+        for _ in range(0, 10, a):
+            count += 1
+        return count
+
+    native, _held = compiled(turns)
+    assert [native(step) for step in (0, 3, -1)] == [0, 4, 0]

@@ -148,8 +148,9 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
     Arguments: rows, vectors, splits (one of `shapes`), a, a_stride, b, b_stride, b_column (from one vector of columns to the
     next), k, c, c_stride, bias (addresses; strides in bytes), valid (columns), low, high. Each shape is code of its own; a
     switch leads to it. With `whole`, all columns of a tile are stored, whatever `valid` says. With `ahead`, weights are fetched
-    that many bytes before they are needed.
+    that many bytes before they are needed. Where it is called twice, it is compiled once.
     """
+    name = f"tile.{vector.name}.{'.'.join('x'.join(map(str, shape)) for shape in shapes)}.{whole:d}.{ahead}"
 
     @intrinsic
     def tile(
@@ -157,24 +158,37 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
         b_column: Any, k: Any, c: Any, c_stride: Any, bias: Any, valid: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, vectors, splits, a, a_stride, b, b_stride, b_column, k, *target = args
-            c, c_stride, bias, valid, low, high = target
-            key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
-            end = builder.append_basic_block("tile.end")
-            switch = builder.switch(key, end)
-            for shape in shapes:
-                block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
-                switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
-                builder.position_at_end(block)
-                emitter = _Emitter(builder, vector, *shape, ahead)
-                emitter.column = b_column
-                emitter.start(bias)
-                emitter.run(a, a_stride, b, b_stride, k)
-                emitter.finish(c, c_stride, None if whole else valid, low, high)
-                builder.branch(end)
-            builder.position_at_end(end)
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
+            function = builder.module.globals.get(name)
+            if function is None:
+                function = ir.Function(builder.module, kind, name)
+                function.linkage = "linkonce_odr"
+                _emit(function, vector, shapes, whole, ahead)
+            builder.call(function, args)
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 13), vector.scalar, vector.scalar), codegen
 
     return tile
+
+
+def _emit(function: Any, vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool, ahead: int) -> None:
+    """The function's body: see `make_tiles`."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    rows, vectors, splits, a, a_stride, b, b_stride, b_column, k, *target = function.args
+    c, c_stride, bias, valid, low, high = target
+    key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
+    end = builder.append_basic_block("tile.end")
+    switch = builder.switch(key, end)
+    for shape in shapes:
+        block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
+        switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
+        builder.position_at_end(block)
+        emitter = _Emitter(builder, vector, *shape, ahead)
+        emitter.column = b_column
+        emitter.start(bias)
+        emitter.run(a, a_stride, b, b_stride, k)
+        emitter.finish(c, c_stride, None if whole else valid, low, high)
+        builder.branch(end)
+    builder.position_at_end(end)
+    builder.ret_void()

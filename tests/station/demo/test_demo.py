@@ -171,6 +171,7 @@ import sys
 from pathlib import Path
 from station.demo import demo, recorded
 from station.demo.processes import PlantProcess, StationProcess
+from station.running.libraries import compiling
 
 from station.demo import story
 
@@ -178,6 +179,8 @@ story.TRIES = 1
 {change}
 
 options = demo.Options(report=Path(sys.argv[1]), better=Path(sys.argv[2]), acts=tuple(sys.argv[3:]))
+with compiling():
+    demo.compile_networks(options)
 sys.exit(demo.run(options))
 """
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import station.demo.demo  # noqa: F401  # brings the simulated bus of the other demo
 from rt_native import background
+from rt_native.library import Library
 from station.running import libraries
 
 
@@ -13,12 +14,12 @@ def test_the_rest_is_off_the_tasks_cores_whoever_starts_it(monkeypatch):
     monkeypatch.setattr(background.subprocess, "Popen", lambda command, **_: begun.append(command))
     monkeypatch.setattr(background, "_STARTED", set())
     monkeypatch.setattr(background, "_TAKEN", set())
-    monkeypatch.setattr(libraries, "libraries", lambda: [])
+    monkeypatch.setattr(libraries, "_missing", lambda _: [])
     monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
     tasks = {"fast": SimpleNamespace(cpu=3, helper_cpus=(2,)), "slow": SimpleNamespace(cpu=None, helper_cpus=())}
     with libraries.compiling(SimpleNamespace(tasks=tasks)):
-        background.start("kernels", ("rt_native.histogram_native",))
-    assert [command[-3:] for command in begun] == [["kernels", "2,3", "rt_native.histogram_native"]]
+        background.start(Library("kernels", ("rt_native.histogram_native",)))
+    assert [command[-2:] for command in begun] == [["2,3", "kernels=rt_native.histogram_native"]]
 
 
 def test_a_station_waits_for_nothing_that_only_a_command_uses():

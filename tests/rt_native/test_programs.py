@@ -1,0 +1,71 @@
+"""One program compiles for several libraries: what it does not have is another's, and what went wrong is told to who asked."""
+
+import sys
+
+import pytest
+
+from rt_native import programs
+from rt_native.errors import BuildError
+from rt_native.library import Library
+from rt_native.programs import together
+
+HISTOGRAM, SLOT = "rt_native.histogram_native", "rt_engine.run.slot_native"
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """Names of the programs that were started; the cache is empty."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "needed")
+    started, names = programs._started, []
+    monkeypatch.setattr(programs, "_started", lambda name: names.append(name) or started(name))
+    return names
+
+
+def everything(*libraries):
+    """A job of all of them."""
+    jobs = [library.job(library.objects()) for library in libraries]
+    return {**jobs[0], "outputs": {module: path for job in jobs for module, path in job["outputs"].items()}}
+
+
+def test_libraries_are_compiled_by_one_program_with_one_bar(begun, tmp_path):
+    """Whole ones, and exports of others; one of a user's beside them by its own."""
+    whole, apart, told = Library("whole", (HISTOGRAM,)), Library("apart", (SLOT,), apart=True), []
+    (tmp_path / "step_native.py").write_text(
+        "from rt_native.lang import export\n@export\ndef one(x):\n    return x + 1\n"
+    )
+    with together("both", everything(whole, apart), lambda *how_far: told.append(how_far)):
+        assert begun == [], "it is started for the first job"
+        whole.build()
+        apart.need(("slot_pick",))
+        assert Library("step", ("step_native",), path=(str(tmp_path),)).function("one")(2) == 3
+    assert begun == ["rt_native.build_together", "rt_native.build"]
+    assert whole.is_compiled() and apart.address("slot_pick")
+    assert {name for name, _, _ in told} == {"both"}
+    assert told[-1][1] == told[-1][2] and all(done < total for _, done, total in told[:-1])
+
+
+def test_what_goes_wrong_is_told_and_the_next_job_is_done(begun, tmp_path):
+    whole = Library("whole", (HISTOGRAM,))
+    nowhere = {**everything(whole), "outputs": {HISTOGRAM: str(tmp_path / "no" / "folder.o")}}
+    with together("one", nowhere, lambda *_: None):
+        for _ in range(2):
+            assert "No such file or directory" in str(programs.run("rt_native.build", nowhere, lambda *_: None))
+    assert begun == ["rt_native.build_together"]
+
+
+def test_a_compiler_that_ends_is_no_job_that_hangs(begun, monkeypatch):
+    """Out of memory, say: its last words are told, for this job and for the next."""
+    program = [sys.executable, "-c", "print('Killed')"]
+    monkeypatch.setattr(programs.isolated, "command", lambda *_, **__: program)
+    whole = Library("whole", (HISTOGRAM,))
+    with together("one", everything(whole), lambda *_: None):
+        for _ in range(2):
+            with pytest.raises(BuildError, match=r"'whole' could not be compiled for .*\nKilled"):
+                whole.build()
+
+
+def test_nothing_is_started_where_nothing_is_asked(begun):
+    with together("one", everything(Library("whole", (HISTOGRAM,))), lambda *_: pytest.fail("nothing to tell")):
+        pass
+    assert begun == [] and not programs._OPEN
