@@ -70,7 +70,7 @@ def _together(missing: list[Library]) -> Iterator[None]:
         **first,
         "outputs": {module: path for job in (first, *more) for module, path in job["outputs"].items()},
     }
-    with together("what a station runs on", everything, terminal_progress("this machine")):
+    with together("station", everything, terminal_progress("this machine")):
         yield
 
 
