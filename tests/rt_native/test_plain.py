@@ -210,13 +210,14 @@ def test_what_every_station_starts_with_is_plain(package):
 
 @pytest.mark.parametrize("kernel", ["gemm.gemm_f32", "unary.tanh_f32", "elementwise.div_f32", "reduce.reduce_mean_f32"])
 def test_kernels_of_small_networks_are_plain(kernel):
-    """As one function each, in which nothing is called but what LLVM knows."""
+    """As one function each, and one for a tile that is called twice."""
     module, _, name = kernel.partition(".")
     module = f"rt_engine.kernels.{module}"
     import_module(module)
     [one] = [one for one in EXPORTS[module] if one.name == f"k_{name}"]
     compiled = llvm.parse_bitcode(build.compiled(one, host()))
-    assert [f.name for f in compiled.functions if not f.is_declaration] == [one.name]
+    names = [function.name for function in compiled.functions if not function.is_declaration]
+    assert one.name in names and len(names) == (2 if name == "gemm_f32" else 1)
     translated(one, inline=True)
 
 
