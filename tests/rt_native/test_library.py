@@ -187,7 +187,7 @@ def test_a_compiler_error_is_reported_with_the_function(library):
 def test_a_compiler_that_is_killed_or_cannot_write_is_a_sentence(library, monkeypatch, program, said):
     """It had no time for a word; or what it says is for who wrote it."""
     words = [sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r}); {program}"]
-    monkeypatch.setattr("rt_native.library.isolated.command", lambda *_, **__: words)
+    monkeypatch.setattr("rt_native.programs.isolated.command", lambda *_, **__: words)
     with pytest.raises(BuildError, match=said) as refused:
         library().build()
     assert "Traceback" not in str(refused.value)
