@@ -1,10 +1,11 @@
 """The soak's device calls wrong what is wrong: a judge that always nods proves nothing."""
 
 import struct
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.soak import device as module
 from benchmarks.soak.device import SAFE, SPAN_MS, Device
 
 
@@ -20,14 +21,22 @@ def read(device):
 
 
 @pytest.fixture
-def device():
+def clock(monkeypatch):
+    """The device's, which stands still but where a test moves it."""
+    clock = SimpleNamespace(now_s=1000.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    return clock
+
+
+@pytest.fixture
+def device(clock):
     made = Device(timeout_ms=10.0)
     yield made
     made._listener.close()
     made._selector.close()
 
 
-def test_judge(device):
+def test_judge(device, clock):
     """Right: made of a value that was served lately, by the version that runs; or the safe value."""
     x = read(device)
     assert write(device, x) == {"right"}
@@ -38,5 +47,5 @@ def test_judge(device):
     assert write(device, x + 0.3) == {"wrong"}, "no quarter"
     assert write(device, float("nan")) == {"wrong"}
     assert write(device, (x + SPAN_MS / 4) % SPAN_MS + 0.25) == {"wrong"}, "never served"
-    time.sleep(0.05)
+    clock.now_s += 0.05
     assert write(device, x + 0.25) == {"too old"}

@@ -75,7 +75,7 @@ def main() -> None:
     """Connect, try everything, print."""
     host, port, text = sys.argv[1:]
     places = json.loads(text)
-    client = ModbusTcpClient(host, port=int(port), timeout=3)
+    client = ModbusTcpClient(host, port=int(port), timeout=30)
     assert client.connect()
     bits(client, places["coil"])
     registers(client, places)

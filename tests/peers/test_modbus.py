@@ -90,7 +90,7 @@ def mbpoll(server: ModbusServer) -> dict[str, Any]:
 
     def poll(kind: str, address: int, *values: str) -> Any:
         command = [program, "-m", "tcp", "-p", str(port), "-0", "-1", "-B", "-t", kind, "-r", str(address), str(host)]
-        done = subprocess.run([*command, *values], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*command, *values], capture_output=True, text=True, timeout=90)
         if done.returncode:
             return done.stderr.strip().rpartition(": ")[2]
         return [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("[")]

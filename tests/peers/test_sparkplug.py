@@ -31,7 +31,7 @@ def test_sparkplug_client(tmp_path):
             with serving(plant, mosquitto.port) as server:
                 wait(lambda: server.status().requests == 2, seconds=20)
                 plant.set(99.5)
-                said, _ = host.communicate(timeout=30)
+                said, _ = host.communicate(timeout=90)
                 wait(lambda: others.payloads("NBIRTH"))
     found = json.loads(said)
     births = found["births"]

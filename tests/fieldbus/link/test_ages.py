@@ -156,7 +156,7 @@ def test_a_process_that_stood_still_sends_no_old_value_and_takes_none_for_new() 
                     child.send_signal(signal.SIGCONT)
                 assert child.stdout.readline() == "done\n"
             child.stdin.close()
-            assert child.wait(10.0) == 0
+            assert child.wait(60.0) == 0
     ages = [came - value for came, value in device.writes if value != -1.0]
     assert len(ages) > 50
     assert max(ages) < STANDS_S  # beyond TIMEOUT_S it is what a busy computer adds between a system call and our clock

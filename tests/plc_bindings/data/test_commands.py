@@ -17,7 +17,7 @@ class Slow:
         return [ChangeView("other"), ChangeView("policy", candidate=2)]
 
     def commit(self, slot, who):
-        assert self.go.wait(5)
+        assert self.go.wait(60)
         self.said.append(("commit", slot, who))
         raise KeyError("no change is under way")
 

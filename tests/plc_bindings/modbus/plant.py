@@ -115,7 +115,7 @@ def serving(plant, options=None, access=None) -> Iterator[ModbusServer]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(10), "the server did not start"
+    assert ready.wait(60), "the server did not start"
     try:
         yield server
     finally:

@@ -25,7 +25,7 @@ FORCE = bytes.fromhex("03 04 40 20 00 00")
 class Wire:
     """A client that sends what it likes."""
 
-    def __init__(self, server, timeout=5.0):
+    def __init__(self, server, timeout=60.0):
         self.socket = socket.create_connection(server.address, timeout=timeout)
 
     def close(self):

@@ -24,7 +24,7 @@ def listening(port, *topics):
     client.on_message = lambda _, __, m: heard.append((m.topic, m.payload, m.retain))
     client.connect("127.0.0.1", port)
     client.loop_start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield client, heard
     finally:

@@ -179,7 +179,7 @@ def test_nobody_comes_in_without_name_certificate_or_channel(served, tmp_path):
     (tmp_path / "server" / "own.der").write_bytes((folder.parent / "server" / "own.der").read_bytes())
 
     async def tried(user, client, password=""):
-        made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+        made = Client("opc.tcp://{}:{}".format(*server.address), timeout=60)
         made.application_uri = "urn:test:client"
         if user:
             made.set_user(user)
@@ -213,7 +213,7 @@ def test_nobody_comes_in_without_name_certificate_or_channel(served, tmp_path):
 @contextlib.asynccontextmanager
 async def opened(server, folder):
     """A client in a secure channel that has said nothing yet; its certificate is trusted."""
-    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=60)
     peer = folder.parent / "server" / "own.der"
     policy = security_policies.SecurityPolicyBasic256Sha256
     await made.set_security(policy, folder / "own.der", folder / "own.pem", None, peer, SIGN)
@@ -388,7 +388,7 @@ def test_the_standards_diagnostics_count_what_is_there(served):
 
 async def as_user(server, folder, certificate, key, mode=ENCRYPT):
     """Who a session is of, that begins with this certificate and this key; or the refusal."""
-    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=60)
     made.application_uri = "urn:test:client"
     peer = folder.parent / "server" / "own.der"
     await made.set_security(

@@ -205,7 +205,7 @@ def test_a_station_tells_systemd_of_its_life(tmp_path, systemd):
             _until(systemd, "STATUS=1 of 1 task live, 1 of 1 link up")
         process.send_signal(signal.SIGTERM)
         _until(systemd, "STOPPING=1")
-        assert process.wait(20) == ExitCode.OK, process.stdout.read()
+        assert process.wait(60) == ExitCode.OK, process.stdout.read()
     finally:
         process.kill()
         process.wait()

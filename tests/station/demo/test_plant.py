@@ -46,7 +46,7 @@ class PlantProcess:
     def close(self) -> int:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(10.0)
+        return self.process.wait(60.0)
 
 
 @pytest.fixture
@@ -202,6 +202,6 @@ def test_commands_answer_in_json(plant: PlantProcess) -> None:
 def test_a_taken_port_is_an_error_message(plant: PlantProcess) -> None:
     """A second plant on the same port ends with a message that names it."""
     command = [sys.executable, "-m", "station.demo.plant", "--port", str(plant.port)]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90)
     assert done.returncode == 1
     assert str(plant.port) in done.stderr

@@ -70,7 +70,7 @@ class Browser:
             self.ask("DELETE", "")
         finally:
             self._driver.terminate()
-            self._driver.wait(10)
+            self._driver.wait(60)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One command of the protocol."""

@@ -27,7 +27,7 @@ class Page:
 
     def ask(self, path: str) -> Any:
         """What the station itself says, to a program."""
-        with urllib.request.urlopen(self.url + path, timeout=20) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return json.loads(answer.read())
 
 

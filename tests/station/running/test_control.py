@@ -466,7 +466,7 @@ def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
     asks.start()
     assert process.stdout.readline() == "reached\n"
     try:
-        process.communicate("stop\n", timeout=20)
+        process.communicate("stop\n", timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0

@@ -205,7 +205,10 @@ def test_signals_one_after_the_other_end_it_in_order(device, tmp_path, number):
 def test_of_many_that_start_at_once_one_runs(device, tmp_path):
     """Six at the same moment: one controls, the others have touched nothing."""
     path = write_station(tmp_path / "cell", text_for(device))
-    processes = [started("run", path, "--seconds", "4", folder=tmp_path / f"shell{i}") for i in range(6)]
+    processes = [started("run", path, folder=tmp_path / f"shell{i}") for i in range(6)]
+    wait_for(lambda: sum(process.poll() is None for process in processes) <= 1 and device.forces, 200)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
     texts = [process.communicate(timeout=120)[0] for process in processes]
     assert sorted(process.returncode for process in processes) == [ExitCode.OK] + 5 * [ExitCode.NOT_RUNNING], texts
     assert device.connections == 1

@@ -523,7 +523,7 @@ def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatc
     with running(station):
         hung = threading.Thread(target=update, daemon=True)
         hung.start()
-        assert reached.wait(10)
+        assert reached.wait(60)
         assert station.update("mean", station.file.path.parent / "twice.onnx").version == 2
     over.set()
     hung.join()

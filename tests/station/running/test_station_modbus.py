@@ -41,7 +41,7 @@ class Device:
 
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(serve()), daemon=True)
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     def off(self):
         """Close every connection, and the port."""

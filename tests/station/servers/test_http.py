@@ -46,6 +46,6 @@ def test_a_station_answers_beside_its_tasks(tmp_path):
         host, port = station._plc.servers["models"].address
         body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 3, 5, 7]}]}
         url = f"http://{host}:{port}/v2/models/mean/infer"
-        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as answer:
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
             told = json.load(answer)
     assert (told["model_version"], told["outputs"][0]["data"]) == ("1", [2, 6])

@@ -242,7 +242,7 @@ def test_a_process_takes_orders_line_by_line(socket_folder):
         assert [one["ok"] for one in said] == [True, False, False, True]
         assert [slave["on"] for slave in said[3]["slaves"]] == [True, False]
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_process_says_why_it_cannot_begin(capsys):
