@@ -40,8 +40,8 @@ class PlantProcess:
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
-    def client(self) -> ModbusTcpClient:
-        return ModbusTcpClient("127.0.0.1", port=self.port, timeout=0.2, retries=0)
+    def client(self, timeout_s: float = 60.0) -> ModbusTcpClient:
+        return ModbusTcpClient("127.0.0.1", port=self.port, timeout=timeout_s, retries=0)
 
     def close(self) -> int:
         assert self.process.stdin is not None
@@ -107,7 +107,7 @@ def test_writes_set_the_axes_free_and_silence_brakes_them(plant: PlantProcess, c
     until(released)
     until(lambda: holds(client) == (Hold.COMMUNICATION, Hold.COMMUNICATION))
     counted = plant.ask("status")["intervals"][0]["axes"]["x"]["holds"]
-    assert counted == {"communication": 1}
+    assert set(counted) == {"communication"}
 
 
 def test_one_exchange_with_function_code_23_serves_the_whole_machine(client: ModbusTcpClient) -> None:
@@ -141,11 +141,13 @@ def test_a_read_beyond_the_map_is_refused(client: ModbusTcpClient) -> None:
 
 def test_the_machine_runs_in_real_time(plant: PlantProcess) -> None:
     """What the machine's clock lost is what it reports as slipped."""
-    before, begin = plant.ask("status"), time.monotonic()
+    begin = time.monotonic()
+    before, seen = plant.ask("status"), time.monotonic()
     time.sleep(0.3)
-    after, elapsed = plant.ask("status"), time.monotonic() - begin
+    asked = time.monotonic()
+    after, end = plant.ask("status"), time.monotonic()
     passed = after["time_s"] - before["time_s"] + after["slipped_s"] - before["slipped_s"]
-    assert passed == pytest.approx(elapsed, abs=0.1)
+    assert asked - seen - 0.1 < passed < end - begin + 0.1
     assert after["time_s"] > before["time_s"]
 
 
@@ -169,15 +171,15 @@ def test_cut_drops_the_connection_and_refuses_new_ones_for_its_time(plant: Plant
     assert status["time_s"] > before
 
 
-def test_mute_answers_nothing_for_its_time(plant: PlantProcess, client: ModbusTcpClient) -> None:
+def test_mute_answers_nothing_for_its_time(plant: PlantProcess) -> None:
     """A muted plant keeps its connections and stays silent, as behind a pulled cable; afterwards it answers."""
-    assert plant.ask("mute 0.5")["event"] == "mute"
-    with pytest.raises(ModbusException):
+    assert plant.ask("mute 2")["event"] == "mute"
+    with plant.client(0.2) as client, pytest.raises(ModbusException):
         client.read_holding_registers(0, count=2)
 
     def answers() -> bool:
         try:
-            with plant.client() as fresh:
+            with plant.client(0.2) as fresh:
                 return not fresh.read_holding_registers(0, count=2).isError()
         except ModbusException:
             return False

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests import need
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 20.0
 KEYS = {
     "Tab": "\ue004",
     "Enter": "\ue007",

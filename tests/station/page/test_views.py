@@ -17,7 +17,7 @@ from station.running.station import Station
 from tests.station.page.browser import Browser
 from tests.station.page.looking import Page, shown
 from tests.station.stations import AXIS, SIM, running, station_text, write_station
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.peer("chromium")
 NUMBERS = r"[\d,.]+"
@@ -80,7 +80,7 @@ def number(text: str) -> int:
 def between(browser: Browser, page: Page, view: str, moved: Any) -> tuple[Any, dict[str, dict[str, str]], Any]:
     """The status before, what the browser shows after it had a newer one, and the status after that."""
     before = page.ask("/api/status")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not moved(before, found := cells(browser, view)):
         assert time.monotonic() < deadline, found
         time.sleep(0.05)

@@ -12,7 +12,7 @@ from rt_native import version
 from station.file.reading import read_station
 from station.running.station import Station
 from tests.station.stations import write_station
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 TEXT = """\
 [station]
@@ -146,7 +146,7 @@ def test_a_server_on_a_serial_line(tmp_path):
     with Station(read_station(write_station(tmp_path, text))) as station:
         data = struct.pack(">2f", 1, 3)
         os.write(master, rtu.frame(7, struct.pack(">BHHHHB", 23, RESULT, 6, CALL, 4, 8) + data))
-        answer, end = b"", time.monotonic() + 5
+        answer, end = b"", time.monotonic() + PATIENCE_S
         while len(answer) < 17 and time.monotonic() < end:
             try:
                 answer += os.read(master, 100)
