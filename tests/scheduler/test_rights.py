@@ -13,6 +13,7 @@ import pytest
 from scheduler import rights
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling, use_cpu, use_exact_timers
 from tests import ROOT
+from tests.descriptors import open_files
 
 _PR_CAPBSET_DROP = 24
 
@@ -84,19 +85,12 @@ def test_cpu_latency_is_held_and_released(tmp_path: Path) -> None:
     latency = CpuLatency(str(device))
     assert latency.hold().granted
     assert device.read_bytes() == bytes(4)
-    open_files = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd)}
-    assert str(device) in open_files
+    assert str(device) in dict(open_files()).values()
     latency.release()
-    assert str(device) not in {
-        os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd)
-    }
+    assert str(device) not in dict(open_files()).values()
     refused = CpuLatency(str(tmp_path / "none")).hold()
     assert not refused.granted
     assert "/dev/cpu_dma_latency" in refused.how_to_grant
-
-
-def fd_exists(fd: str) -> bool:
-    return os.path.lexists(f"/proc/self/fd/{fd}")
 
 
 def test_exact_timers_are_set() -> None:

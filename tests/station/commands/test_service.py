@@ -18,6 +18,7 @@ from station.file.reading import read_station
 from station.machine.service import SYSUSERS, UDEV_RULE
 from tests import ROOT
 from tests.station.stations import DEVICE, STATION, write_station
+from tests.waiting import PATIENCE_S
 
 UNIT = Path("etc/systemd/system/rt-engine-bench.service")
 
@@ -176,7 +177,7 @@ def _station(folder, **environment):
     )
 
 
-def _until(ours, word, patience_s=20.0):
+def _until(ours, word, patience_s=PATIENCE_S):
     """Messages until one has the word."""
     until_s, found = time.monotonic() + patience_s, ""
     ours.settimeout(patience_s)
@@ -224,7 +225,7 @@ def test_a_task_that_hangs_is_no_sign_of_life(tmp_path, systemd):
     process = _station(tmp_path, NOTIFY_SOCKET=systemd.getsockname(), WATCHDOG_USEC="600000")
     try:
         _until(systemd, "WATCHDOG=1")
-        said = _until(systemd, "STATUS=0 of 1 task live", 30)
+        said = _until(systemd, "STATUS=0 of 1 task live")
         time.sleep(1.0)
         systemd.setblocking(False)
         rest = []

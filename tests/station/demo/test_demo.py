@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from station.demo.facts import Answer
 from station.demo.story import TIMEOUT_S
 from station.file.reading import read_station
 from tests import ROOT
+from tests.waiting import wait_for
 
 POWER = {
     "kind": "update",
@@ -248,10 +248,7 @@ def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    until = time.monotonic() + 20
-    while any(map(is_running, started)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(map(is_running, started))
+    wait_for(lambda: not any(map(is_running, started)))
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ async def until(condition, seconds=60):
         await asyncio.sleep(0.05)
 
 
+async def all_reported(mosquitto, folder, fleet):
+    """All of them have: a commander that begins before knows fewer."""
+    async with Session(options(mosquitto, folder / "eyes", "eyes"), Log()) as looking:
+        known = looking.fleet.members
+        await until(lambda: all(one.name in known and known[one.name].reported is not None for one in fleet))
+
+
 def ended(all_of_them, version="new"):
     """Each runs it, and took it once."""
     return all(one.plant.committed["policy"] == sha_of(version) for one in all_of_them) and all(
@@ -62,7 +69,7 @@ def test_twenty_stations_that_are_killed_end_where_they_should(mosquitto, tmp_pa
     async def main():
         fleet, log = stations(mosquitto, 20, kills=0.08, fails=0.3), Log()
         async with alive(fleet):
-            await asyncio.sleep(1)
+            await all_reported(mosquitto, tmp_path, fleet)
             done = await command(options(mosquitto, tmp_path), log, begun(plan(waves=("1", "25%", "all"))))
             await until(lambda: ended(fleet))
         assert done.state == RolloutState.DONE
@@ -78,7 +85,7 @@ def test_a_commander_that_dies_is_followed_by_one_that_goes_on(mosquitto, tmp_pa
     async def main():
         fleet, log = stations(mosquitto, 6), Log()
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             first = asyncio.create_task(command(options(mosquitto, tmp_path / "a"), log, begun(plan(soak_s=2.0))))
             await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
             first.cancel()
@@ -98,7 +105,7 @@ def test_only_one_commands_and_words_reach_it(mosquitto, tmp_path):
     async def main():
         fleet, log = stations(mosquitto, 4), Log()
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             first = asyncio.create_task(command(options(mosquitto, tmp_path / "a"), log, begun(plan(soak_s=60))))
             await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
             with pytest.raises(RolloutError, match="a commander is at work: anna, term 1"):
@@ -125,7 +132,7 @@ def test_two_who_begin_at_once_end_with_one(mosquitto, tmp_path):
     async def main():
         fleet, log = stations(mosquitto, 3), Log()
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             async with Session(options(mosquitto, tmp_path / "a"), log, commands=True) as session:
                 slow = Commander(session)
                 held = await slow.take_term(begun(plan())(slow, session.fleet))
@@ -144,7 +151,7 @@ def test_a_bad_version_stops_at_the_first_station(mosquitto, tmp_path):
     async def main():
         fleet, log = stations(mosquitto, 5, bad=frozenset({sha_of("new")})), Log()
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             done = await command(options(mosquitto, tmp_path), log, begun(plan()))
             assert done.state == RolloutState.STOPPED
             assert "rolled back" in done.why
@@ -161,7 +168,7 @@ def test_a_broker_that_lies_changes_nothing(mosquitto, tmp_path):
         fleet, log = stations(mosquitto, 2), Log()
         old = order("s0", 1_000_000, {"policy": wanted("old one")})
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             await command(options(mosquitto, tmp_path), log, begun(plan()))
             liar = Broker(BrokerOptions("127.0.0.1", mosquitto.port), {})
             lying = asyncio.create_task(liar.run())
@@ -191,7 +198,7 @@ def test_a_broker_that_forgets_is_told_all_orders_again(mosquitto, tmp_path):
     async def main():
         fleet, log, at_broker = stations(mosquitto, 3), Log(), {}
         async with alive(fleet):
-            await asyncio.sleep(0.6)
+            await all_reported(mosquitto, tmp_path, fleet)
             wish = begun(plan(soak_s=60, waves=("all",)))
             running = asyncio.create_task(command(options(mosquitto, tmp_path), log, wish))
             await until(lambda: ended(fleet))
@@ -217,7 +224,7 @@ def test_a_station_that_is_gone_is_forgotten_and_one_that_is_there_is_not(mosqui
         log = Log()
         async with alive([there]):
             async with alive([gone]):
-                await asyncio.sleep(0.6)
+                await all_reported(mosquitto, tmp_path, (there, gone))
                 await command(options(mosquitto, tmp_path), log, begun(plan(waves=("all",))))
             with pytest.raises(RolloutError, match="s0 is there, and would report again"):
                 await forget(options(mosquitto, tmp_path), log, "s0")

@@ -28,6 +28,7 @@ from tests.peers.mosquitto import Mosquitto
 from tests.peers.registry import Registry
 from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.fleet.world import OLD, Log
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.peer("mosquitto"), pytest.mark.peer("docker-registry"), pytest.mark.peer("skopeo")]
 MODEL_BYTES = random.Random(5).randbytes(2_500_000)
@@ -91,7 +92,7 @@ def fleet_file(folder, port, authority):
     return generate(folder / "orders.pem")
 
 
-async def until(condition, seconds=30):
+async def until(condition, seconds=PATIENCE_S):
     end = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < end, "it did not happen in time"
@@ -127,7 +128,9 @@ def test_a_bundle_in_a_registry_is_rolled_out_over_a_broker_that_asks_for_certif
         try:
             await until(lambda: all(agents[name].status().clients for name in ("press-1", "press-2")))
             plan = await plan_of(file, "policy", f"{source}:1.4", (), {"waves": ("1", "all")}, "100 ms", "1 min")
-            await asyncio.sleep(1.5)  # they have reported
+            async with Session(file.options(), log) as looking:
+                known = looking.fleet.members
+                await until(lambda: sum(one.reported is not None for one in known.values()) == 2)
             done = await command(file.options(), log, begun(plan))
             assert (done.state, done.total, done.why) == (RolloutState.DONE, 2, "2 committed")
             async with Session(file.options(), log) as session:

@@ -11,6 +11,7 @@ import pytest
 
 from station.latency.loading import Loading, named
 from station.latency.loads import loads
+from tests.waiting import PATIENCE_S
 
 PARENT = """\
 import sys, time
@@ -35,7 +36,7 @@ def works(pid):
     return any("(deleted)" in name for name in opened) or sum("socket" in name for name in opened) >= 3
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=PATIENCE_S):
     """Wait for it; True when it came."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:

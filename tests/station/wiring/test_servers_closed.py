@@ -60,7 +60,7 @@ def request(source, port, group=0xF003, offset=0, data=b"Tags.a"):
 
 
 def connect(address, source=ALLOWED):
-    return socket.create_connection(address, timeout=2, source_address=(source, 0))
+    return socket.create_connection(address, timeout=60, source_address=(source, 0))
 
 
 def is_closed(connection):
