@@ -175,7 +175,7 @@ from station.running.libraries import compiling
 
 from station.demo import story
 
-story.TRIES = 1
+story.Acts.tries = 1
 {change}
 
 options = demo.Options(report=Path(sys.argv[1]), better=Path(sys.argv[2]), acts=tuple(sys.argv[3:]))
