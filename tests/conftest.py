@@ -21,10 +21,14 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
 
 _SOME = {
+    "tests/fieldbus/ads/": "conversation questions",
+    "tests/fieldbus/exchange/": "ages begins fuzz moves",
     "tests/fieldbus/ethercat/slaves/": "entries sii",
     "tests/fieldbus/ethercat/simulated/": "al coe datagrams drive frames mailbox managers memory objects presets process "
     "sdo sii terminals",
-    "tests/station/commands/": "compile export models quantize shapes",
+    "tests/scheduler/": "checks deadlines envelope fallback instead.py kept maxima replay runs slices_replay slices_second slow "
+    "stats step_ steps_page trace verdicts watch",
+    "tests/station/commands/": "arithmetic compile contract explain export many models quantize replay shapes",
     "tests/station/latency/": "causes compare doubts fit page result sources turns",
 }
 """Folder -> how the names of its files begin that only compute; others of it need more."""
@@ -41,6 +45,7 @@ COMPUTING = (
         "tests/packaging/",
         "tests/station/fleet/",
         "tests/station/page/",
+        "tests/station/replay/",
         "tests/station/servers/",
         "tests/station/wiring/",
     ),
