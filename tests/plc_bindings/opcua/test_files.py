@@ -12,6 +12,7 @@ from plc_bindings.security.signing import sign
 from tests.plc_bindings.opcua.plant import Plant, connected, node, options, serving
 from tests.plc_bindings.security.test_updates import MODEL
 from tests.plc_bindings.security.test_updates import Plant as Store
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -21,13 +22,8 @@ def store(tmp_path):
 
 def done(transfers, model="policy"):
     """What a transfer ended with."""
-    for _ in range(500):
-        if transfers.shown(model)[0] != "ApplyWrite":
-            return transfers.shown(model)
-        import time
-
-        time.sleep(0.01)
-    raise AssertionError(transfers.shown(model))
+    wait_for(lambda: transfers.shown(model)[0] != "ApplyWrite")
+    return transfers.shown(model)
 
 
 def refused(work, *arguments):
@@ -119,9 +115,7 @@ def test_through_a_client(store, folders):
             )
         machine = await update.call_method("0:CloseAndCommit", number)
         state = await client.get_node(machine).get_child("0:CurrentState")
-        for _ in range(200):
-            if (await state.read_value()).Text != "ApplyWrite":
-                break
+        while (await state.read_value()).Text == "ApplyWrite":
             await asyncio.sleep(0.02)
         return [
             await node(client, f"Models.policy.Update.Transfer/{name}").read_value() for name in ("Status", "Message")

@@ -372,14 +372,19 @@ def test_the_standards_diagnostics_count_what_is_there(served):
             ids = [ua.NodeId(getattr(ua.ObjectIds, f"{summary}_{name}")) for name in names]
             return [await client.get_node(one).read_value() for one in ids]
 
-        await asyncio.sleep(1.1)
+        clock = client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime))
+        for _ in range(2):  # so that all was written once since this session began
+            now = await clock.read_value()
+            while await clock.read_value() == now:
+                await asyncio.sleep(0.02)
         before = await counts()
         await client.create_subscription(100, Heard())
         await refusal(node(client, "Tags.Speed").read_raw_history())
-        await asyncio.sleep(1.5)
+        while sum(after := await counts()) < sum(before) + 3:
+            await asyncio.sleep(0.02)
         whole = await client.get_node(ua.NodeId(getattr(ua.ObjectIds, summary))).read_value()
         flag = await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerDiagnostics_EnabledFlag)).read_value()
-        return before, await counts(), whole.CurrentSessionCount, flag
+        return before, after, whole.CurrentSessionCount, flag
 
     before, after, sessions, flag = asked(served, work)
     assert flag and after[0] == sessions == 1

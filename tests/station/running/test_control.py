@@ -264,7 +264,7 @@ def test_a_socket_that_is_removed_is_made_again(station, path):
     with ControlServer(station, path):
         for _ in range(2):
             shutil.rmtree(path.parent)
-            wait_for(lambda: answers(path), 10)  # there before it listens
+            wait_for(lambda: answers(path))  # there before it listens
             assert fetch_status(path).station == "cell"
     assert not path.exists()
 

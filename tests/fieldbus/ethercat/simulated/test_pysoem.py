@@ -79,7 +79,7 @@ def test_slaves_are_found_mapped_and_exchange_in_op(pysoem):
         found.config_map()
         sizes = [(len(slave.output), len(slave.input)) for slave in found.slaves]
         assert sizes == [(0, 0), (1, 0), (0, 1), (4, 0), (0, 8), (8, 16)]
-        assert found.state_check(SAFEOP, WAIT_US) == SAFEOP and cycle(found)
+        assert found.state_check(SAFEOP, WAIT_US) == SAFEOP and until(found, lambda: cycle(found))
         assert reach(found, OP) == OP
         _, outputs, inputs, volts_out, volts_in, drive = found.slaves
         outputs.output, volts_out.output = b"\xa5", struct.pack("<hh", 16384, -3277)
