@@ -24,7 +24,7 @@ def device(outputs):
     return {"a": 1.0, "b": 3.0}
 """
 SERVER = '[servers.s]\ntype = "modbus-tcp"\nhost = "127.0.0.1"\nport = 0\nallow = ["127.0.0.1"]\n'
-ENDS_S = 15.0
+ENDS_S = 60.0
 
 
 @pytest.fixture
