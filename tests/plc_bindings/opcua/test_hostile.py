@@ -39,8 +39,11 @@ async def works(server, folder):
         return await node(client, "Tags.Word").read_value()
 
 
-def said(server, *parts, closes=True):
-    """(what comes back, whether it was closed then); `closes`: that is waited for, else it stays open for a moment at least."""
+def said(server, *parts, closes=True, until=b""):
+    """(what comes back, whether it was closed then); `closes`: that is waited for, else it stays open for a moment at least.
+
+    `until`: no more is waited for than what has these bytes.
+    """
     with socket.create_connection(server.address, timeout=PATIENCE_S) as sock:
         got = b""
         try:
@@ -48,6 +51,8 @@ def said(server, *parts, closes=True):
                 sock.sendall(part)
             while data := sock.recv(65536):
                 got += data
+                if until and until in got:
+                    break
                 if not closes:
                     sock.settimeout(0.3)
         except TimeoutError:
@@ -135,8 +140,9 @@ def test_a_message_before_a_channel_is_open_is_refused(served):
     _, server, _ = served
     plain = SecureConnection(SecurityPolicyNone(), TransportLimits())
     message = plain.message_to_binary(struct_to_binary(ua.ReadRequest()), ua.MessageType.SecureMessage, 1)
-    got, _ = said(server, HELLO, message)
-    assert struct.pack("<I", ua.StatusCodes.BadSecureChannelClosed) in got
+    refused = struct.pack("<I", ua.StatusCodes.BadSecureChannelClosed)
+    got, _ = said(server, HELLO, message, until=refused)
+    assert refused in got
 
 
 def eleven(client, number):
