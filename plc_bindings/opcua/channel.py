@@ -8,18 +8,16 @@ RSA runs in the server's own thread for it (`Engine.apart`): milliseconds for a 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
-from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from fieldbus.opcua.certificates import leaf
-from plc_bindings.opcua.options import MOST_ANSWER_BYTES
+from plc_bindings.opcua.sizes import Sizes
 from plc_bindings.opcua.words import status
 
 if TYPE_CHECKING:
@@ -29,29 +27,9 @@ LEAST_CHUNK_BYTES: Final = 8192
 """That a client must be able to take (OPC 10000-6, 7.1.2.3): smaller ones cost us a signature for every few bytes."""
 MOST_WAITING_BYTES: Final = 1 << 18
 """Of answers that a client has not fetched; then no request is looked at, and nothing is published."""
-CHUNK_OVERHEAD: Final = 1024
-"""Headers, padding and signature of a chunk, at most."""
 LIFETIME_MS: Final = (60_000, 3_600_000)
 """Of a channel's keys: bounds of what a client asks for."""
 _S: Final = ua.StatusCodes
-
-
-@dataclass
-class Sizes(TransportLimits):
-    """What we take, and what a client takes, which asyncua has for one thing. `answer_bytes`: of one answer."""
-
-    answer_bytes: int = MOST_ANSWER_BYTES
-
-    def create_acknowledge_and_set_limits(self, msg: ua.Hello) -> ua.Acknowledge:
-        """Take a client's Hello."""
-        self.max_recv_buffer = min(msg.SendBufferSize, self.max_recv_buffer)
-        self.max_send_buffer = min(msg.ReceiveBufferSize, self.max_send_buffer)
-        in_chunks = msg.MaxChunkCount * max(self.max_send_buffer - CHUNK_OVERHEAD, 0)
-        self.answer_bytes = min(most for most in (self.answer_bytes, msg.MaxMessageSize, in_chunks) if most)
-        ack = ua.Acknowledge()
-        ack.ReceiveBufferSize, ack.SendBufferSize = ua.UInt32(self.max_recv_buffer), ua.UInt32(self.max_send_buffer)
-        ack.MaxMessageSize, ack.MaxChunkCount = ua.UInt32(self.max_message_size), ua.UInt32(self.max_chunk_count)
-        return ack
 
 
 class Channel(UaProcessor):

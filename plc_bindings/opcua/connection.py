@@ -27,9 +27,10 @@ from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
 from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from plc_bindings.net.connection import keep_alive
 from plc_bindings.net.fetching import Fetching, send_small
-from plc_bindings.opcua.channel import MOST_WAITING_BYTES, Sizes
+from plc_bindings.opcua.channel import MOST_WAITING_BYTES
 from plc_bindings.opcua.policy import Policy
 from plc_bindings.opcua.processor import Processor
+from plc_bindings.opcua.sizes import Sizes
 from plc_bindings.opcua.words import status
 from plc_bindings.security.access import Access, Bucket, Client
 

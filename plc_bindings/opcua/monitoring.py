@@ -23,10 +23,10 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded: that of `ua` is made of it
 
-from plc_bindings.opcua.channel import Sizes
 from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.ranges import RangeError, part
 from plc_bindings.opcua.reading import Reading, Seen
+from plc_bindings.opcua.sizes import Sizes
 from plc_bindings.opcua.space import Space
 from plc_bindings.opcua.tree import Computed, Node, Place
 from plc_bindings.opcua.words import standard, status
