@@ -2,7 +2,6 @@
 
     conv_<type>        out = clip(bias + addend + sum over taps and channels, low, high); the record is `interface.conv.CONV`
     dot_<type>         as conv, for few columns and one group; w is [columns, taps, run], run in whole half vectors
-    depthwise_<type>   w is [taps, channels up to whole half vectors]; run, columns and groups are not used
 
 Packed weights, a block per group: panels of up to 8 half vectors, [taps * run, halves * 32 bytes] each. The bias has
 zeros up to whole half vectors in every group.
@@ -33,7 +32,6 @@ _ROWS = range(6, 0, -1) if _WIDE == 6 else (4, 2, 1)
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, *_ROWS))]
 _SINGLE = 8 if _TALL == _WIDE == 6 else 0
 """Rows of a tile of one half vector, where it takes more than six to keep the multipliers busy; 0: as the others."""
-_CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
 _SHAPES = [(rows, 1) for rows in range(_SINGLE, 6, -1)] + _SHAPES
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _PANEL_BYTES = HALF * WINDOW_PANEL
@@ -81,20 +79,13 @@ def _tallest(tall: int, wide: int, narrow: int, single: int = 0) -> Any:
     return tallest
 
 
-def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_shapes: list[tuple[int, int]],
-          cast: Any, store: Any) -> None:  # fmt: skip
+def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any, store: Any) -> None:
     element = vector.bits // 8
     lanes = HALF // element
-    tile, channel_tile = (
-        make_window_tiles(vector, shapes, "product"),
-        make_window_tiles(vector, channel_shapes, "channels"),
-    )
-    dot_tile = make_window_tiles(vector, _DOTS, "dot")
-    tallest_channels = max(rows for rows, _ in channel_shapes)
+    tile, dot_tile = make_window_tiles(vector, shapes, "product"), make_window_tiles(vector, _DOTS, "dot")
     limited = len(shapes) == len(_SMALL)
     widest = _chooser(2 if limited else _WIDTHS[0])
     tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW, _SINGLE)
-    tallest_of_channels = tallest if limited else _tallest(_TALL, _WIDE, _NARROW)
 
     @inline
     def clear(record, end):
@@ -196,40 +187,6 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     bias += HALF * halves
         return 0
 
-    @kernel("depthwise_" + suffix, CONV)
-    def depthwise(record):
-        pixels, taps, channels = record.out_pixels, record.taps, record.x_channels
-        stride = channels * element
-        low, high = cast(record.low), cast(record.high)
-        table, w, bias = record.table, record.w, record.bias
-        total = (channels + lanes - 1) // lanes
-        step = at_once(record.block, pixels)
-        for image in range(record.images):
-            x = record.x + image * record.x_pixels * stride
-            clear(record, x + record.x_pixels * stride)
-            out, addend = record.out + image * pixels * stride, 0
-            if record.has_addend:
-                addend = record.addend + image * pixels * stride
-            for first in range(0, pixels, step):
-                last = min(first + step, pixels)
-                done = 0
-                while done < total:
-                    halves, at = widest(total - done), HALF * done
-                    row = first
-                    while row < last:
-                        rows = tallest_of_channels(last - row, halves)
-                        if halves <= 2 and last - row >= tallest_channels:
-                            rows = tallest_channels
-                        z = addend
-                        if addend != 0:
-                            z = addend + row * stride + at
-                        channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
-                                     HALF * total, 2 * HALF, 0, bias + at, z, stride, out + row * stride + at, stride,
-                                     channels - done * lanes, low, high)  # fmt: skip
-                        row += rows
-                    done += halves
-        return 0
-
     @kernel("dot_" + suffix, CONV)
     def dot(record):
         pixels, taps, run, columns = record.out_pixels, record.taps, record.run, record.columns
@@ -265,5 +222,5 @@ def _to_f64(x):
     return x
 
 
-_make(f32x, "f32", _SHAPES, _CHANNELS, _to_f32, store_f32)
-_make(f64x, "f64", _SMALL, _SMALL, _to_f64, store_f64)
+_make(f32x, "f32", _SHAPES, _to_f32, store_f32)
+_make(f64x, "f64", _SMALL, _to_f64, store_f64)

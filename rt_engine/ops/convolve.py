@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, NARROW_PANEL, TALLEST
+from rt_engine.kernels.interface.conv import CONV, CUT, DEPTHWISE, NARROW, NARROW_PANEL, TALLEST
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.interface.strides import contiguous
@@ -279,15 +279,26 @@ def _call(
     table = build.constant(offsets)
     w, bias = (c if isinstance(c, Buffer) else build.constant(c) for c in constants)
     low, high = layer.limits
-    record = CONV(
-        x=x, w=w, bias=bias, out=y, table=table, addend=layer.addend, images=x.shape[0], x_pixels=pixels,
-        out_pixels=window.outputs, taps=window.taps, run=run, columns=outputs // layer.group, groups=layer.group,
-        x_channels=channels, out_channels=outputs, zeros=zeros, low=low, high=high,
-        panel=0 if panel == WINDOW_PANEL else panel,
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "x": x, "w": w, "bias": bias, "out": y, "table": table, "addend": layer.addend, "images": x.shape[0], "x_pixels": pixels,
+        "out_pixels": window.outputs, "taps": window.taps, "x_channels": channels, "out_channels": outputs, "zeros": zeros,
+        "low": low, "high": high,
+    }  # fmt: skip
+    if name == DEPTHWISE.name:
+        record = DEPTHWISE(**common, **_lines(window))
+    else:
+        panel = 0 if panel == WINDOW_PANEL else panel
+        record = CONV(**common, run=run, columns=outputs // layer.group, groups=layer.group, panel=panel)
     overlap = overlap_bytes(x, y, layer, offsets, run) if name == "conv" else None
     macs = x.shape[0] * window.outputs * window.taps * run * outputs
     build.call(f"{name}_{SUFFIX[x.dtype]}", record, inplace=("addend",), macs=macs, overlap=overlap)
+
+
+def _lines(window: Window) -> dict[str, int]:
+    """What `interface.conv.DEPTHWISE` says of lines: windows of neighbouring outputs that share pixels."""
+    width, step = window.kernel[-1], window.strides[-1]
+    shares = step < width and window.dilations[-1] == 1
+    return {"width": width, "step": step, "begun": 0, "line": window.out[-1] if shares else 0}
 
 
 def overlap_bytes(x: Buffer, y: Buffer, layer: Layer, offsets: NDArray[np.int32], run: int) -> tuple[str, int] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.attention import ATTENTION
 from rt_engine.kernels.interface.cast import CAST
-from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.conv import NARROW_PANEL as NARROW_WINDOW
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.elementwise import BROADCAST, MAP
@@ -158,13 +158,21 @@ def _conv(r: Reading, item: int) -> list[Axis]:
     return found
 
 
-def _channels(r: Reading, item: int) -> list[Axis]:
-    """Depthwise convolutions, and products with few columns."""
+def _pixels(r: Reading, item: int, more: Mapping[str, int]) -> list[Axis]:
+    """Images, or the output pixels of one; `more` moves."""
     if r.images > 1:
         return [_images(r, item)]
     row = r.out_channels * item
-    moves, each = {"table": 4 * r.taps, "out": row, "addend": row}, {"x": max(r.run, r.x_channels) * item}
+    moves, each = {"table": 4 * r.taps, "out": row, "addend": row, **more}, {"x": r.x_channels * item}
     return [Axis("out_pixels", moves, 4, TALL, each=each)]
+
+
+def _dot(r: Reading, item: int) -> list[Axis]:
+    return _pixels(r, item, {})
+
+
+def _depthwise(r: Reading, item: int) -> list[Axis]:
+    return _pixels(r, item, {"begun": 1} if r.line else {})
 
 
 def _map(r: Reading, item: int) -> list[Axis]:
@@ -398,7 +406,7 @@ def _floats(suffix: str, item: int) -> dict[str, Family]:
         **{f"reduce_{name}": (REDUCE, _reduced()) for name in _REDUCE},
         **dict.fromkeys(("argmax", "argmin"), (ARG, _reduced(to=8))),
         **dict.fromkeys(("softmax", "log_softmax"), (SOFTMAX, _rows("x", "out"))),
-        **dict.fromkeys(("depthwise", "dot"), (CONV, _channels)),
+        **{"depthwise": (DEPTHWISE, _depthwise), "dot": (CONV, _dot)},
         **{"gemm": (GEMM, _gemm), "pack": (PACK, _pack), "conv": (CONV, _conv), "pool": (POOL, _pool)},
         **{"layer_norm": (LAYER_NORM, _layer_norm), "group_norm": (GROUP_NORM, _group_norm), "taps": (TAPS, _taps)},
     }

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.blocking import BLOCK, CUT_AT
-from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.fields import Fields
 from rt_engine.kernels.interface.gemm import GEMM
@@ -38,11 +38,11 @@ from rt_native.trust import judged, unsafe
 
 FAMILIES: dict[str, Fields] = {
     f"{name}_{suffix}": fields
-    for name, fields in (("gemm", GEMM), ("conv", CONV), ("depthwise", CONV))
+    for name, fields in (("gemm", GEMM), ("conv", CONV), ("depthwise", DEPTHWISE))
     for suffix in SUFFIX.values()
 }
 """The kernels that can be told, and what is in their records."""
-_MODULES = ("rt_engine.kernels.gemm", "rt_engine.kernels.conv")
+_MODULES = ("rt_engine.kernels.gemm", "rt_engine.kernels.conv", "rt_engine.kernels.depthwise")
 _MOST_BYTES, _MOST = 1 << 24, 1 << 40
 HOW = "`rt-engine tune MODEL` measures what is quickest here"
 

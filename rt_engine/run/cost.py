@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.attention import ATTENTION
-from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.movement import COPY_STRIDED
 from rt_engine.kernels.interface.pool import POOL
@@ -30,6 +30,7 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     ATTENTION.name: lambda r: r.count * r.each / FAST,
     COPY_STRIDED.name: lambda r: 2 * r.outer * r.each / BYTES,
     CONV.name: lambda r: r.images * r.out_pixels * r.taps * r.run * r.columns * r.groups / FAST,
+    DEPTHWISE.name: lambda r: r.images * r.out_pixels * r.taps * r.x_channels / SLOW,
     POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,
     QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,
     QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
@@ -45,9 +46,7 @@ def about_ns(kernel: str, record: NDArray[Any]) -> float:
     if family is None:
         return 0.0
     values, work = Reading(family.fields, record), 0.0
-    if kernel.startswith("depthwise_"):
-        work = values.images * values.out_pixels * values.taps * values.x_channels / SLOW
-    elif family.fields.name in _WORK:
+    if family.fields.name in _WORK:
         work = _WORK[family.fields.name](values)
     return max([work, *(_touched(values, axis) / BYTES for axis in family.axes(values, family.item))])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.elementwise import MAP
 from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
@@ -49,7 +49,7 @@ def moved_elsewhere(program: Program, records: NDArray[Any], kept: Ranges) -> tu
     begins, found, used = borders(program.kernels, records), records.copy(), 0
     for at, name in enumerate(names):
         family = FAMILIES.get(name)
-        sizes = _SIZES.get(family.fields.name) if family and not name.startswith(("depthwise", "dot")) else None
+        sizes = _SIZES.get(family.fields.name) if family and not name.startswith("dot") else None
         if family is not None and sizes is not None:
             values = Reading(family.fields, found[at])
             nbytes, out, zeros = sizes(values, family.item)
@@ -93,7 +93,7 @@ def _written(family: str, values: Reading, item: int) -> int:
     """Bytes that a record surely writes, in a row."""
     if family == FILL.name:
         return int(values.nbytes)
-    if family == CONV.name:
+    if family in (CONV.name, DEPTHWISE.name):
         return int(values.images * values.out_pixels * values.out_channels * item)
     return int(values.n * item) if family == MAP.name else 0
 

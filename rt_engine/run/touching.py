@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.movement import COPY_STRIDED
 from rt_engine.kernels.interface.pool import POOL
 from rt_engine.kernels.interface.qconv import QCONV
@@ -127,6 +127,7 @@ def _of_lines(
 
 _LOOKED_UP = {
     CONV.name: _of_windows,
+    DEPTHWISE.name: _of_windows,
     POOL.name: _of_windows,
     QCONV.name: _of_quads,
     QMAX_POOL.name: _of_taps,
@@ -165,7 +166,7 @@ def _copied(
 
 def _zeroed(family: str, values: Reading, item: int) -> Spans:
     """What a convolution writes besides its output: zeros, behind the pixels of its input."""
-    if family != CONV.name or not values.zeros:
+    if family not in (CONV.name, DEPTHWISE.name) or not values.zeros:
         return []
     end = values.x + values.x_pixels * values.x_channels * item
     return [(end - values.zeros * item, end)]

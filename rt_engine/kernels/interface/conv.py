@@ -21,6 +21,20 @@ block, cut  as `interface.blocking` says; the pixels of an image are the rows
 panel       half vectors of a full panel of `w`: 2, which all panels have then, or 8; 0 is 8
 """
 
+DEPTHWISE = Fields(
+    "depthwise",
+    operands="x w bias out table addend?",
+    sizes="images x_pixels out_pixels taps width step begun x_channels out_channels zeros",
+    params="low high block? line?",
+    writes="out",
+)
+"""As `CONV`, every channel for itself.
+
+line    outputs of a line of an image, whose windows share pixels: a row of a window is `width` taps, the window of the next output
+        lies `step` pixels further, and the record's first pixel comes `begun` outputs behind the first of a line.
+        0: nothing is known of it, and those three mean nothing
+"""
+
 NARROW_PANEL = 2
 """Half vectors of a panel that lies as it is read, from the first byte to the last: what processors fetch ahead by themselves."""
 

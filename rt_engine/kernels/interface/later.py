@@ -30,6 +30,7 @@ HINTS: dict[str, str] = {
     "attention": "count first each",
     "conv": "block cut",
     "copy_strided": "outer each begin",
+    "depthwise": "block line",
     "gemm": "block",
     "qadd": "plain",
 }

@@ -26,19 +26,51 @@ class Tiles:
     """Half vectors up to which columns are few."""
     window_halves: tuple[int, ...]
     """Widths of a convolution, in half vectors."""
-    channel_rows: int
-    """Rows of a depthwise convolution; it needs fewer addresses in registers."""
+    line: int
+    """Outputs of a line of a depthwise convolution; weights of a row of the window are in registers too."""
+    line_halves: tuple[int, ...]
+    """Widths of a depthwise convolution, in half vectors."""
+    line_few: int
+    """Outputs up to which it is twice as wide as the first of these."""
 
 
 _BY_LANES = {
     # 32 registers of 64 bytes
     16: Tiles(
-        product=(6, 4), matrix=4, cell=4, window_rows=(8, 6), few=4, window_halves=(8, 6, 4, 3, 2, 1), channel_rows=12
+        product=(6, 4),
+        matrix=4,
+        cell=4,
+        window_rows=(8, 6),
+        few=4,
+        window_halves=(8, 6, 4, 3, 2, 1),
+        line=8,
+        line_halves=(2, 1),
+        line_few=6,
     ),
     # 16 registers of 32 bytes: two are a vector
-    8: Tiles(product=(3, 2), matrix=1, cell=3, window_rows=(6, 6), few=2, window_halves=(2, 1), channel_rows=6),
+    8: Tiles(
+        product=(3, 2),
+        matrix=1,
+        cell=3,
+        window_rows=(6, 6),
+        few=2,
+        window_halves=(2, 1),
+        line=8,
+        line_halves=(1,),
+        line_few=4,
+    ),
     # 32 registers of 16 bytes: four are a vector
-    4: Tiles(product=(3, 2), matrix=1, cell=3, window_rows=(4, 4), few=2, window_halves=(2, 1), channel_rows=4),
+    4: Tiles(
+        product=(3, 2),
+        matrix=1,
+        cell=3,
+        window_rows=(4, 4),
+        few=2,
+        window_halves=(2, 1),
+        line=4,
+        line_halves=(1,),
+        line_few=2,
+    ),
 }
 TILES = _BY_LANES[LANES]
 

@@ -2,16 +2,16 @@
 
     table     int32 [pixels, taps]: byte offset of the input pixel under each tap; padding is a pixel of zeros
     product   for tap, for c in run:   acc[row][v] = fma(splat(x[table[row, tap] + c]), w[tap, c, v], acc[row][v])
-    channels  for tap:                 acc[row][v] = fma(x[table[row, tap] + v], w[tap, v], acc[row][v])
     dot       for tap, for j in run:   acc[row][v] = fma(x[table[row, tap] + j, v], w[tap, j, v], acc[row][v])
 
 A half vector is 32 bytes, what every machine has in one register or two; a tile of 3 halves is a whole and a half one.
-The chains of product and channels start at bias + addend and run over taps and channels in rising order. A chain may be cut
+The chains of a product start at bias + addend and run over taps and channels in rising order. A chain may be cut
 and go on from the stored sum: the bits are the same. Those of dot start at zero; at the end lane i takes lane i + n/2 until
 one is left, then come bias and addend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 from math import inf
 from typing import Any
 
@@ -47,7 +47,7 @@ def _pieces(vector: Vector, halves: int) -> list[_Piece]:
     return pieces
 
 
-class _Tile:
+class Tile:
     """Emits one tile; see `make_window_tiles` for the arguments."""
 
     def __init__(self, builder: Any, vector: Vector, rows: int, halves: int, args: dict[str, Any]) -> None:
@@ -57,6 +57,7 @@ class _Tile:
         self.width = halves * HALF // self.element_bytes
 
     def number(self, value: int) -> Any:
+        """A constant."""
         return ir.Constant(_I64, value)
 
     def row(self, name: str, r: int) -> Any:
@@ -64,12 +65,15 @@ class _Tile:
         return self.builder.add(self.args[name], self.builder.mul(self.args[name + "_stride"], self.number(r)))
 
     def pointer(self, address: Any, piece: _Piece) -> Any:
+        """To a piece of the row at an address."""
         return self.builder.inttoptr(self.builder.add(address, self.number(piece.at)), piece.type.as_pointer())
 
     def load(self, address: Any, piece: _Piece) -> Any:
+        """A piece of the row at an address."""
         return self.builder.load(self.pointer(address, piece), typ=piece.type, align=self.element_bytes)
 
     def splat(self, scalar: Any, piece: _Piece) -> Any:
+        """A scalar in all lanes of a piece."""
         undefined = ir.Constant(piece.type, ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
         lanes = ir.Constant(ir.VectorType(_I32, piece.lanes), [0] * piece.lanes)
@@ -86,9 +90,11 @@ class _Tile:
         return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(piece.lanes))), limit)
 
     def masked(self, kind: str, piece: _Piece, result: Any, values: list[Any]) -> Any:
+        """A masked load or store."""
         return call_llvm(self.builder, f"llvm.masked.{kind}.{piece.suffix}.p0", result, values)
 
     def each(self) -> list[tuple[int, int, _Piece]]:
+        """Row, number and piece of every register of the tile."""
         return [(r, i, piece) for r in range(self.rows) for i, piece in enumerate(self.pieces)]
 
     def whole(self) -> Any:
@@ -98,15 +104,10 @@ class _Tile:
     def start(self) -> None:
         """Every chain starts at bias + addend."""
         builder = self.builder
-        columns = [self.load(self.args["bias"], piece) for piece in self.pieces]
-        self.acc = {(r, i): cgutils.alloca_once_value(builder, columns[i]) for r, i, _ in self.each()}
-        with (
-            builder.if_then(builder.icmp_signed("!=", self.args["addend"], self.number(0))),
-            builder.if_else(self.whole()) as (whole, some),
-        ):
+        self.start_at_bias()
+        with builder.if_then(self.has_addend()), builder.if_else(self.whole()) as (whole, some):
             with whole:
-                for r, i, piece in self.each():
-                    self.add(r, i, piece, self.load(self.row("addend", r), piece))
+                self.add_whole()
             with some:
                 masks = [self.mask(piece) for piece in self.pieces]
                 align = ir.Constant(_I32, self.element_bytes)
@@ -116,11 +117,27 @@ class _Tile:
                     value = self.masked("load", piece, piece.type, [place, align, masks[i], zero])
                     self.add(r, i, piece, value)
 
+    def start_at_bias(self) -> None:
+        """Every chain starts at the bias."""
+        columns = [self.load(self.args["bias"], piece) for piece in self.pieces]
+        self.acc = {(r, i): cgutils.alloca_once_value(self.builder, columns[i]) for r, i, _ in self.each()}
+
+    def has_addend(self) -> Any:
+        """Is there something to add?"""
+        return self.builder.icmp_signed("!=", self.args["addend"], self.number(0))
+
+    def add_whole(self) -> None:
+        """The addend, all columns of it."""
+        for r, i, piece in self.each():
+            self.add(r, i, piece, self.load(self.row("addend", r), piece))
+
     def add(self, r: int, i: int, piece: _Piece, value: Any) -> None:
+        """Onto a chain."""
         cell = self.acc[r, i]
         self.builder.store(self.builder.fadd(self.builder.load(cell, typ=piece.type), value), cell)
 
     def fma(self, r: int, i: int, piece: _Piece, a: Any, b: Any) -> None:
+        """a * b, onto a chain."""
         cell = self.acc[r, i]
         value = self.builder.load(cell, typ=piece.type)
         self.builder.store(multiply_add(self.builder, a, b, value), cell)
@@ -141,6 +158,7 @@ class _Tile:
         return self.builder.add(self.builder.add(address, shift), self.number(rest))
 
     def weights(self, address: Any, piece: _Piece) -> Any:
+        """A piece of a row of weights."""
         pointer = self.builder.inttoptr(self.column(address, piece), piece.type.as_pointer())
         return self.builder.load(pointer, typ=piece.type, align=self.element_bytes)
 
@@ -174,16 +192,6 @@ class _Tile:
                         self.fma(r, i, piece, self.splat(scalar, piece), columns[i])
             builder.store(builder.add(first, builder.mul(self.args["run"], self.args["w_stride"])), b)
 
-    def channels(self) -> None:
-        """Every channel for itself."""
-        builder = self.builder
-        with cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
-            places = self.inputs(taps.index)
-            at = builder.add(self.args["w"], builder.mul(taps.index, self.args["w_stride"]))
-            columns = [self.load(at, piece) for piece in self.pieces]
-            for r, i, piece in self.each():
-                self.fma(r, i, piece, self.load(places[r], piece), columns[i])
-
     def dot(self) -> None:
         """One output per row: steps of whole tiles' width along a run, then the sum over lanes; a run of one step needs no loop."""
         builder, step = self.builder, self.number(self.width * self.element_bytes)
@@ -200,6 +208,7 @@ class _Tile:
                     self.dot_step(at, places, builder.mul(steps.index, step))
 
     def dot_step(self, w: Any, places: list[Any], shift: Any) -> None:
+        """One step of every row."""
         columns = [self.load(w, piece) for piece in self.pieces]
         for r, i, piece in self.each():
             self.fma(r, i, piece, self.load(self.builder.add(places[r], shift), piece), columns[i])
@@ -258,18 +267,26 @@ class _Tile:
     def finish(self) -> None:
         """Clip and store."""
         builder = self.builder
-        self.clip("low", "<")
-        self.clip("high", ">")
-        values = {(r, i): builder.load(self.acc[r, i], typ=piece.type) for r, i, piece in self.each()}
+        values = self.clipped()
         with builder.if_else(self.whole()) as (whole, some):
             with whole:
-                for r, i, piece in self.each():
-                    builder.store(values[r, i], self.pointer(self.row("out", r), piece), align=self.element_bytes)
+                self.store_whole(values)
             with some:
                 for i, piece in enumerate(self.pieces):
                     left = builder.sub(self.args["valid"], self.number(piece.at // self.element_bytes))
                     places = [builder.add(self.row("out", r), self.number(piece.at)) for r in range(self.rows)]
                     store_tails(builder, places, [values[r, i] for r in range(self.rows)], left, self.element_bytes)
+
+    def clipped(self) -> dict[tuple[int, int], Any]:
+        """The values of every row and piece, within the limits."""
+        self.clip("low", "<")
+        self.clip("high", ">")
+        return {(r, i): self.builder.load(self.acc[r, i], typ=piece.type) for r, i, piece in self.each()}
+
+    def store_whole(self, values: dict[tuple[int, int], Any]) -> None:
+        """All columns."""
+        for r, i, piece in self.each():
+            self.builder.store(values[r, i], self.pointer(self.row("out", r), piece), align=self.element_bytes)
 
 
 FETCHING = 2
@@ -281,12 +298,29 @@ _ARGUMENTS = (
 )
 
 
+def switch_to(
+    builder: Any, keys: Sequence[Any], shapes: Sequence[tuple[int, ...]], emit: Callable[[Any], None]
+) -> None:
+    """Code for each shape, of which the one runs that has the values of `keys` (int64, below 256)."""
+
+    key = reduce(lambda so_far, one: builder.add(builder.shl(so_far, _I64(8)), one), keys)
+    end = builder.append_basic_block("tile.end")
+    switch = builder.switch(key, end)
+    for shape in shapes:
+        block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
+        switch.add_case(_I64(reduce(lambda so_far, one: (so_far << 8) + one, shape)), block)
+        builder.position_at_end(block)
+        emit(shape)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
 def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: str) -> Any:
-    """A native function that computes one tile; `kind` is "product", "channels" or "dot".
+    """A native function that computes one tile; `kind` is "product" or "dot".
 
     Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run (counts; steps of a
-    run for dot); w, its stride from one channel (product) or tap (channels) to the next, that of a product from one vector of
-    columns to the next, how far behind lie the weights that a product will want next; bias; addend (0: none), row stride; out,
+    run for dot); w, its stride from one channel of a product to the next, that from one vector of columns to the next, how far
+    behind lie the weights that a product will want next; bias; addend (0: none), row stride; out,
     row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
     """
 
@@ -298,19 +332,15 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             named = dict(zip(_ARGUMENTS, args, strict=True))
-            key = builder.add(builder.shl(named["rows"], _I64(8)), named["halves"])
-            end = builder.append_basic_block("tile.end")
-            switch = builder.switch(key, end)
-            for shape in shapes:
-                block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
-                switch.add_case(_I64((shape[0] << 8) + shape[1]), block)
-                builder.position_at_end(block)
-                emitter = _Tile(builder, vector, *shape, named)
+
+            def emit(shape: tuple[int, ...]) -> None:
+                rows, halves = shape
+                emitter = Tile(builder, vector, rows, halves, named)
                 emitter.zero() if kind == "dot" else emitter.start()
                 getattr(emitter, kind)()
                 emitter.finish_dot() if kind == "dot" else emitter.finish()
-                builder.branch(end)
-            builder.position_at_end(end)
+
+            switch_to(builder, [named[name] for name in ("rows", "halves")], shapes, emit)
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 17), vector.scalar, vector.scalar), codegen

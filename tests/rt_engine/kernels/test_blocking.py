@@ -10,7 +10,7 @@ from rt_engine.ops.linear import pack, pad_bias
 from rt_engine.ops.window import Window
 from tests.rt_engine.kernels.calling import call, libraries, same_bits
 
-LIBRARIES = libraries("blocking", "rt_engine.kernels.gemm", "rt_engine.kernels.conv")
+LIBRARIES = libraries("blocking", "rt_engine.kernels.gemm", "rt_engine.kernels.conv", "rt_engine.kernels.depthwise")
 BLOCKS = (0, 1, 6, 7, 24, 1e6, -3, np.nan, np.inf)
 CUTS = (0, 1, 5, 16, 128, 300, 1e9, np.nan)
 TYPES = [("f32", np.float32), ("f64", np.float64)]
@@ -110,6 +110,43 @@ def test_depthwise_convolutions(suffix, dtype, pixels, channels):
     y = _convolution(f"depthwise_{suffix}", dtype, pixels, 3, channels, channels, x, weights, bias, settings)
     wide = np.pad(x.astype(np.float64), ((1, 1), (0, 0)))
     np.testing.assert_allclose(y, sum(wide[t : t + pixels] * w[t] for t in range(3)) + b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), TYPES)
+@pytest.mark.parametrize(
+    ("kernel", "step"), [((3, 3), 1), ((3, 3), 2), ((5, 5), 1), ((1, 5), 2), ((7, 7), 1), ((2, 4), 1), ((3, 3), 3)]
+)
+@pytest.mark.parametrize("out", [(3, 1), (2, 7), (5, 21)])
+def test_pixels_that_windows_of_a_line_share(suffix, dtype, kernel, step, out):
+    """A depthwise convolution that is told of its lines gives the bits of one that is not, from wherever it begins."""
+    rng, channels, item = np.random.default_rng(step), 43, np.dtype(dtype).itemsize
+    size = tuple(n * step for n in out)
+    window = Window(size, kernel, (step, step), (1, 1), tuple(k // 2 for k in kernel), out)
+    zeros, padded = (
+        -(-to_halves(channels, np.dtype(dtype)) // channels) * channels,
+        to_halves(channels, np.dtype(dtype)),
+    )
+    image = np.concatenate([_values(rng, window.pixels * channels, dtype), np.zeros(zeros + 64, dtype)])
+    table = offset_table(window, channels, np.dtype(dtype), window.pixels * channels * item)
+    weights, bias = _values(rng, (window.taps, padded), dtype), _values(rng, padded, dtype)
+    for begun in (0, 1, window.outputs - 1):
+        count = window.outputs - begun
+        result = np.zeros(count * channels + 64, dtype)
+        operands = (image, weights, bias, result, table[begun * window.taps :].copy())
+        sizes = (
+            1,
+            window.pixels + zeros // channels,
+            count,
+            window.taps,
+            kernel[-1],
+            step,
+            begun,
+            channels,
+            channels,
+            zeros,
+        )
+        settings = [(0,), *((block, line) for block in (0, 5) for line in (0, out[-1], np.nan))]
+        assert _same(f"depthwise_{suffix}", operands, sizes, settings).any()
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
