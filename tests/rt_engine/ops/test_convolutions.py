@@ -251,7 +251,7 @@ def test_an_image_that_exporters_feed_channels_last_is_not_moved():
 
 
 MODULES = (
-    *(f"rt_engine.kernels.{name}" for name in ("conv", "winograd", "movement")),
+    *(f"rt_engine.kernels.{name}" for name in ("conv", "depthwise", "winograd", "movement")),
     *("rt_engine.run.executor_native", "rt_engine.run.slot_native"),
 )
 """What convolutions need; a whole library for each width would take long to compile."""
