@@ -30,7 +30,7 @@ _EXECUTE, _SLICE, _RESERVE, _TOLD, _BEGUN, _CYCLES, _LONGEST = (
 )  # fmt: skip
 _LAST_CYCLES, _MOST_CYCLES, _LAST_NS, _MOST_NS = _L.last_cycles, _L.most_cycles, _L.last_ns, _L.most_ns
 _RUNS, _LATE, _OVERRUNS = _N.runs, _N.late_runs, _N.slice_overruns
-_SLICES, _RAN = offsets(BLOCK).slices, offsets(SLICES).ran_ns
+_SLICES, _RAN, _BEHIND = offsets(BLOCK).slices, offsets(SLICES).ran_ns, offsets(SLICES).behind_ns
 _MORE, _LIVE, _END, _NEVER, _ENDED = MORE, LIVE, END, NEVER, int(Flag.RUN_ENDED)
 _TEAM, _HELPER_LATE = _T.team, int(Status.HELPER_LATE)
 
@@ -89,6 +89,7 @@ def spend(task, sliced, block, tick, is_second):  # type: ignore[no-untyped-def]
     if load_i64(task + _TEAM) != 0:
         await_until(load_i64(task + _TEAM), left)
     is_whole = -1 if is_second != 0 else (1 if left >= most else 0)
+    store_i64(load_i64(block + _SLICES) + _BEHIND, max(left - most, 0))
     status = call5(execute, block, now, clock, begun + min(most, left), is_whole)
     if status == _HELPER_LATE:  # the model is not at fault: its next run begins where this one did
         restore_states(block)

@@ -42,19 +42,22 @@ version's tensors through the block, so bindings are made once, by position; wha
 SLICES = np.dtype(
     [
         *words("pieces", "count", "piece_of", "records"),
-        *words("next", "is_under_way", "waited", "goes_on", "awaited"),
-        *words("ran_ns", "longest_ns"),
+        *words("next", "is_under_way", "waited", "goes_on", "awaited", "late_in_row"),
+        *words("ran_ns", "longest_ns", "behind_ns"),
     ]
 )
 """A run piece by piece (`rt_engine.run.slices_native`). `piece_of`: int64 of each record, which piece begins there: where jumps go.
 
 `next`: the piece that the run goes on with; `waited`: how often in a row that one was put off. `goes_on`: the record within it, 0: its
-first; helpers still work on fan-out `awaited`, which is before that one. `ran_ns`: what the run has taken so
-far, what lay between its slices not counted; `longest_ns`: what the longest piece of all runs took."""
+first; helpers still work on fan-out `awaited`, which is before that one, and were late with it in `late_in_row` slices.
 
-PIECE = np.dtype(words("first", "end", "most_ns", "base_ns"))
+`ran_ns`: what the run has taken so far, what lay between its slices not counted; `longest_ns`: of the longest piece of all runs.
+`behind_ns`: what is left of the cycle behind the slice, for pieces whose helpers do not come."""
+
+PIECE = np.dtype(words("first", "end", "most_ns", "base_ns", "alone_ns"))
 """Records in a row, as addresses. `most_ns`: what they took at most so far; `base_ns`: what they took when they were measured at load:
-a piece that is put off forgets a part of what is beyond that, as a processor that was taken away for a while is no reason for ever."""
+a piece that is put off forgets a part of what is beyond that, as a processor that was taken away for a while is no reason for ever.
+`alone_ns`: what they take on one core."""
 
 STATE = np.dtype([("address", "<i8"), ("nbytes", "<i8"), ("dtype", "<i8"), ("initial", "<i8")])
 """One state of a context. `dtype`: the number of its type where it has to stay finite (`rt_engine.run.state_native`), else 0."""

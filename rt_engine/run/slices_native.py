@@ -5,9 +5,11 @@
     slice 2              |-----2-----|--3--|         it goes on there; the last piece ends the run
 
 A piece that would not fit is put off, but for the first of a slice that nothing cuts short: it may be longer than any slice, and
-runs then. One that was put off `PATIENCE` times in a row runs, too: else a run could stand still for ever.
+runs then. So is one that would not fit into the cycle if no helper came. One that was put off `PATIENCE` times in a row runs, too:
+else a run could stand still for ever.
 
-A helper that is late ends no run: what it has begun is awaited in the next slice, and the piece goes on behind it.
+A helper that is late ends no run: what it has begun is awaited in the next slice, and the piece goes on behind it. One that is late
+with the same for `PATIENCE` slices in a row does: outputs would stay as they are, and nobody know.
 """
 
 from rt_engine.kernels.interface.record import ARENA_HEADER, JUMP, RECORD
@@ -33,12 +35,14 @@ from rt_native.memory import offsets
 _B, _R, _S, _P = offsets(BLOCK), offsets(RECORD), offsets(SLICES), offsets(PIECE)
 _ARENA, _TABLE, _STATUS, _NODE, _RUNS, _SLICES = _B.arena, _B.table, _B.status, _B.node, _B.runs, _B.slices
 _KERNEL, _RECORD_NODE, _SIZE, _JUMP = _R.kernel, _R.node, RECORD.itemsize, JUMP
-_GOES_ON, _AWAITED = _S.goes_on, _S.awaited
+_GOES_ON, _AWAITED, _LATE_IN_ROW = _S.goes_on, _S.awaited, _S.late_in_row
 _TEAM_OF, _TEAM_AWAITED, _HELPER_LATE = offsets(ARENA_HEADER).spare, offsets(TEAM).awaited, int(Status.HELPER_LATE)
-_PIECES, _COUNT, _PIECE_OF, _NEXT, _UNDER_WAY, _WAITED, _RAN, _LONGEST = (
-    _S.pieces, _S.count, _S.piece_of, _S.next, _S.is_under_way, _S.waited, _S.ran_ns, _S.longest_ns
+_PIECES, _COUNT, _PIECE_OF, _NEXT, _UNDER_WAY, _WAITED, _RAN, _LONGEST, _BEHIND = (
+    _S.pieces, _S.count, _S.piece_of, _S.next, _S.is_under_way, _S.waited, _S.ran_ns, _S.longest_ns, _S.behind_ns
 )  # fmt: skip
-_FIRST, _END, _MOST, _BASE, _PIECE_SIZE = _P.first, _P.end, _P.most_ns, _P.base_ns, PIECE.itemsize
+_FIRST, _END, _MOST, _BASE, _ALONE, _PIECE_SIZE = (
+    _P.first, _P.end, _P.most_ns, _P.base_ns, _P.alone_ns, PIECE.itemsize
+)  # fmt: skip
 MORE = -1
 """In place of a status: the run is not done."""
 PATIENCE = 8
@@ -93,7 +97,8 @@ def begin(slices):
 def is_put_off(slices, piece, left, is_whole):
     """Has a piece to wait for the next slice?"""
     most, waited = load_i64(piece + _MOST), load_i64(slices + _WAITED)
-    if most <= left or is_whole > 0 or (is_whole == 0 and waited >= _PATIENCE):
+    is_safe = load_i64(piece + _ALONE) - load_i64(slices + _BEHIND) <= left
+    if (most <= left and is_safe) or is_whole > 0 or (is_whole == 0 and waited >= _PATIENCE):
         store_i64(slices + _WAITED, 0)
         return False
     store_i64(slices + _WAITED, waited + 1)
@@ -110,6 +115,7 @@ def run_piece(block, slices, piece):
         status = wait_for_all(team_of(block), load_i64(slices + _AWAITED))
     if status == 0:
         store_i64(slices + _GOES_ON, 0)
+        store_i64(slices + _LATE_IN_ROW, 0)
         status = run_records(block, slices, record, load_i64(piece + _END))
     return _MORE if status == _HELPER_LATE and is_awaited(block, slices) else status
 
@@ -122,10 +128,11 @@ def team_of(block):
 
 @inline
 def is_awaited(block, slices):
-    """Is a fan-out of this run what a helper is late with? Not a piece of a run before, which keeps this one from beginning."""
-    team = team_of(block)
+    """Is a fan-out of this run what a helper is late with, and not for too long? A piece of a run before ends this one at once."""
+    team, late = team_of(block), load_i64(slices + _LATE_IN_ROW) + 1
     store_i64(slices + _AWAITED, load_i64(team + _TEAM_AWAITED) if team != 0 else 0)
-    return load_i64(slices + _AWAITED) != 0
+    store_i64(slices + _LATE_IN_ROW, late)
+    return load_i64(slices + _AWAITED) != 0 and late < _PATIENCE
 
 
 @inline

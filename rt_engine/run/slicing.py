@@ -152,12 +152,12 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None, thr
         times = known(program.kernels, records, least)
     laid = context._executable.fan(records, threads, times, part_ns) if threads > 1 else None
     spans = laid.spans if laid else ()
-    times = by_all(times, spans, threads)
+    alone, times = times, by_all(times, spans, threads)
     begins = borders(program.kernels, records) | {end for _, end in spans}
     inside = {i for first, end in spans for i in range(first + 1, end)}
     pieces = list(grouped(times, begins, min(group_ns or GROUP_NS, slice_ns // 4), inside))
     context._lay(laid)
-    lay_out(context, records, pieces, times)
+    lay_out(context, records, pieces, times, alone)
     sums = [sum(times[first:end]) for first, end in pieces]
     ran = [ns for ns, (first, end) in zip(sums, pieces, strict=True) if (least[first:end] < NEVER).all()]
     steps = [sums[i] for i in walk(program.kernels, records, pieces)]
@@ -199,7 +199,13 @@ def measured(context: Context, records: Records) -> NDArray[Any]:
     return least
 
 
-def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
+def lay_out(
+    context: Context,
+    records: Records,
+    pieces: Sequence[tuple[int, int]],
+    times: Sequence[int],
+    alone: Sequence[int] | None = None,
+) -> Block:
     """Let a context's block run these records, in these pieces, or what is laid out for threads in their place; gives SLICES."""
     if context._fanned is not None:
         address = context._fanned.records.ctypes.data
@@ -210,13 +216,20 @@ def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]
     else:
         address = records.ctypes.data
     context._fields["records"], context._fields["count"] = address, len(records)
-    block = slices_block(address, len(records), pieces, times)
+    block = slices_block(address, len(records), pieces, times, alone)
     keep(context, "slices", block)
     return block
 
 
-def slices_block(records: int, count: int, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
-    """SLICES, the pieces, and where each begins. `records`: address of `count` of them; `times`: nanoseconds of each record."""
+def slices_block(
+    records: int,
+    count: int,
+    pieces: Sequence[tuple[int, int]],
+    times: Sequence[int],
+    alone: Sequence[int] | None = None,
+) -> Block:
+    """SLICES, the pieces, and where each begins. `records`: address of `count` of them; `times`: nanoseconds of each record, `alone`:
+    on one core, where that is another."""
     at = SLICES.itemsize, SLICES.itemsize + PIECE.itemsize * len(pieces)
     block = Block(at[1] + 8 * (count + 1))
     rows, piece_of = block.view(PIECE, at[0], len(pieces)), block.view(np.int64, at[1], count + 1)
@@ -224,6 +237,7 @@ def slices_block(records: int, count: int, pieces: Sequence[tuple[int, int]], ti
     for number, (first, end) in enumerate(pieces):
         rows[number]["first"], rows[number]["end"] = records + RECORD.itemsize * first, records + RECORD.itemsize * end
         rows[number]["most_ns"] = rows[number]["base_ns"] = sum(times[first:end])
+        rows[number]["alone_ns"] = sum((alone or times)[first:end])
         piece_of[first] = number
     fields = block.view(SLICES)
     fields["pieces"], fields["count"], fields["records"] = block.address + at[0], len(pieces), records

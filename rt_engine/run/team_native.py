@@ -80,7 +80,7 @@ def helper_at(team, number):
 
 @export
 def fan_out(arena, record):
-    """Do the pieces of a record, with whoever helps; gives the status of one that failed, or HELPER_LATE."""
+    """Do the pieces of a record, with whoever helps; gives the status of one that failed, else HELPER_LATE where a helper is late."""
     team, count, first = load_i64(arena + _TEAM_OF), load_i64(record + _COUNT), record + load_i64(record + _DISTANCE)
     if team == 0:
         status = 0
@@ -104,7 +104,8 @@ def fan_out(arena, record):
         add_to(team + _ALONE, 1)
         add_to(team + _TAKEN_BACK, count - count // (helpers + 1))
         return status
-    return max(status, wait_for_all(team, generation))
+    theirs = wait_for_all(team, generation)
+    return status if status != 0 and theirs == _HELPER_LATE else max(status, theirs)
 
 
 @export
@@ -124,7 +125,7 @@ def pass_over(arena, record):
 
 @inline
 def wait_for_all(team, generation):
-    """Wait for the pieces of this fan-out that helpers have begun; gives what one failed with, or HELPER_LATE."""
+    """Wait for the pieces of this fan-out that helpers have begun; gives what one failed with, else HELPER_LATE where one is late."""
     timespec, status, begun, waited = stack(16), 0, 0, 0
     limit, until = load_i64(team + _LEFT), load_i64(team + _UNTIL)
     for number in range(load_i64(team + _HELPERS)):
@@ -141,7 +142,7 @@ def wait_for_all(team, generation):
                     add_to(team + _LATE, 1)
                     store_i64(team + _AWAITED, generation)
                     store_i64(team + _RESTING, load_i64(team + _RESTING) | 1 << number)
-                    return _HELPER_LATE
+                    return status if status != 0 else _HELPER_LATE
         failed = atomic_load(helper + _FAILED)
         if failed >> 16 == generation:  # else it is of a piece that was late, of a run that has ended
             status = max(status, failed & 65535)

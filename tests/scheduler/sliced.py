@@ -22,7 +22,12 @@ class SlicedModel(FakeModel):
     """
 
     def __init__(
-        self, clock: FakeClock, costs: Sequence[int], factor: float = 2.0, known: Sequence[int] | None = None
+        self,
+        clock: FakeClock,
+        costs: Sequence[int],
+        factor: float = 2.0,
+        known: Sequence[int] | None = None,
+        alone: Sequence[int] | None = None,
     ) -> None:
         super().__init__([spec("x", 1, 1)], [spec("y", 1, 1)], lambda i, o: 0)
         self.seen: list[float] = []
@@ -46,7 +51,7 @@ class SlicedModel(FakeModel):
 
         kernel = _PAIR(run)
         times = list(costs if known is None else known)
-        slices = slices_block(records.address, len(costs), [(i, i + 1) for i in range(len(costs))], times)
+        slices = slices_block(records.address, len(costs), [(i, i + 1) for i in range(len(costs))], times, alone)
         fields = self.fields
         fields["table"] = self._words([ctypes.cast(kernel, ctypes.c_void_p).value or 0])
         fields["records"], fields["count"], fields["slices"] = records.address, len(costs), slices.address
@@ -58,13 +63,14 @@ def sliced(
     slice_ns: int = 300 * US,
     *,
     known: Sequence[int] | None = None,
+    alone: Sequence[int] | None = None,
     clock: FakeClock | None = None,
     **more: Any,
 ) -> tuple[Bench, SlicedModel]:
     """A task of 1 ms that runs such a model in slices."""
     clock = clock or FakeClock()
     b = bench(clock=clock, slice_s=slice_ns / 1e9, **more)
-    model = SlicedModel(clock, costs, known=known)
+    model = SlicedModel(clock, costs, known=known, alone=alone)
     assert b.slot is not None
     b.slot.fields["active"] = model.block_address
     b.slot.model = model

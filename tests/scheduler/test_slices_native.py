@@ -85,6 +85,19 @@ def test_what_a_piece_took_is_known_the_next_time() -> None:
     assert ticks[-1].stats.slice_overruns == 1
 
 
+@pytest.mark.parametrize("comes", [False, True])
+def test_helpers_that_do_not_come_cost_cycles_and_no_tick(comes: bool) -> None:
+    """A piece of half a slice takes a whole one without them: it begins only where that would fit into the cycle too."""
+    known, alone = [100 * US, 440 * US, 440 * US, 440 * US], [200 * US, 880 * US, 880 * US, 880 * US]
+    b, _ = sliced(known if comes else alone, 880 * US, known=known, alone=alone)
+    stats = b.run(20, before=lambda k: b.put(k))[-1].stats
+    assert (stats.missed, stats.overruns, stats.slice_overruns) == (0, 0, 0) and stats.runs >= 4
+    b, _ = sliced([200 * US] * 4, 400 * US, known=[200 * US] * 4, alone=[400 * US] * 4)
+    assert (
+        b.run(4, before=lambda k: b.put(k))[-1].stats.runs == 2
+    )  # where the cycle has room, a slice is filled as they share it
+
+
 def test_a_processor_that_was_away_once_is_forgotten() -> None:
     """A piece that took 3 ms once waits for a slice of its own, and fits in behind others again after some runs."""
     b, model = sliced([100 * US, 100 * US])

@@ -17,7 +17,7 @@ from rt_engine.run import fanned
 from rt_engine.run.axes import FAMILIES
 from rt_engine.run.blocks import NEVER
 from rt_engine.run.native import KERNELS
-from rt_engine.run.slices_native import MORE
+from rt_engine.run.slices_native import MORE, PATIENCE
 from rt_engine.run.slicing import forget, slice_runs
 from rt_engine.run.team import Helpers, Team
 from rt_engine.status import Status
@@ -359,15 +359,35 @@ def test_a_record_and_its_pieces_lie_where_the_record_says(model):
         assert distance % RECORD.itemsize == 0 and first >= 6 and first + count <= len(laid.records)
 
 
+def _in_slices(model, team, feeds):
+    """A context whose run is one slice, with this team; and what runs a slice, in which so many nanoseconds are left for helpers."""
+    context = model.context(1)
+    slice_runs(context, NEVER // 8, group_ns=1, threads=2)
+    assert team.admit(context)
+    library = context._executable.library
+    run, clock = library.function("execute_slice"), library.address("slices_clock")
+    for name, value in feeds.items():
+        context.inputs[name][...] = value
+
+    def execute(left_ns=0):
+        team.fields["until_ns"] = time.monotonic_ns() + left_ns
+        return run(context.block_address, clock, 0, NEVER, 1)
+
+    return context, execute
+
+
+def _outputs(context):
+    return b"".join(view.tobytes() for view in context.outputs.values())
+
+
 @pytest.mark.parametrize("layer", [0, 2])
 def test_a_late_helper_ends_a_slice_and_no_run(model, layer):
     """What it has begun is awaited in the next one; whatever the patience, only until the rest of the cycle is needed."""
     model = rt_engine.load(layers())
     team, go_on, begun, counted = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event(), []
-    context, feeds = model.context(1), feeds_of(model)
+    feeds = feeds_of(model)
     whole = _bits(model.context(1), feeds)
-    slice_runs(context, NEVER // 8, group_ns=1, threads=2)
-    assert team.admit(context)
+    context, execute = _in_slices(model, team, feeds)
 
     def slow(real, arena, piece):
         is_helper, fan_out = (
@@ -383,23 +403,12 @@ def test_a_late_helper_ends_a_slice_and_no_run(model, layer):
         return real(arena, piece)
 
     kept, helpers = _instead(context, slow), Helpers(team)
-    run, clock = (
-        context._executable.library.function("execute_slice"),
-        context._executable.library.address("slices_clock"),
-    )
-    for name, value in feeds.items():
-        context.inputs[name][...] = value
-
-    def execute(left_ns=0):
-        team.fields["until_ns"] = time.monotonic_ns() + left_ns
-        return run(context.block_address, clock, 0, NEVER, 1)
-
     try:
         assert [execute(), execute(1_000)] == [MORE, MORE] and team.stats().late == 2
         go_on.set()
         team.fields["left_ns"] = team.fields["patience_ns"]
         assert execute(60_000_000_000) == 0
-        assert b"".join(view.tobytes() for view in context.outputs.values()) == whole
+        assert _outputs(context) == whole
         assert len(set(counted)) == 6 and team.stats().late == 2
     finally:
         go_on.set()
@@ -411,9 +420,7 @@ def test_in_slices_a_run_does_not_begin_while_a_helper_is_in_one_before(model):
     """That was given up: its piece writes into the memory of the next."""
     model = rt_engine.load(layers())
     team, go_on, begun = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event()
-    context = model.context(1)
-    slice_runs(context, NEVER // 8, group_ns=1, threads=2)
-    assert team.admit(context)
+    context, execute = _in_slices(model, team, feeds_of(model))
 
     def slow(real, arena, piece):
         if threading.current_thread().name.startswith("rt-helper"):
@@ -424,16 +431,63 @@ def test_in_slices_a_run_does_not_begin_while_a_helper_is_in_one_before(model):
         return real(arena, piece)
 
     kept, helpers = _instead(context, slow), Helpers(team)
-    run, clock = (
-        context._executable.library.function("execute_slice"),
-        context._executable.library.address("slices_clock"),
-    )
-    team.fields["until_ns"] = time.monotonic_ns()
     try:
-        assert run(context.block_address, clock, 0, NEVER, 1) == MORE
+        assert execute() == MORE
         forget(context.block_address)
-        assert run(context.block_address, clock, 0, NEVER, 1) == Status.HELPER_LATE
+        assert execute() == Status.HELPER_LATE
         assert team.stats().late == 1
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept
+
+
+def test_in_slices_a_helper_that_hangs_ends_the_run_at_last():
+    """Else outputs stayed as they are for ever, and nobody knew; when it is there again, runs have their bits."""
+    model = rt_engine.load(layers())
+    team, go_on, begun = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event()
+    feeds = feeds_of(model)
+    whole = _bits(model.context(1), feeds)
+    context, execute = _in_slices(model, team, feeds)
+
+    def hangs(real, arena, piece):
+        is_helper = threading.current_thread().name.startswith("rt-helper")
+        begun.set() if is_helper else begun.wait(30)
+        if is_helper:
+            go_on.wait(30)
+        return real(arena, piece)
+
+    kept, helpers = _instead(context, hangs), Helpers(team)
+    try:
+        assert [execute() for _ in range(PATIENCE)] == [MORE] * (PATIENCE - 1) + [Status.HELPER_LATE]
+        assert execute() == Status.HELPER_LATE  # nor does the next run begin
+        go_on.set()
+        while team.helpers["busy"].any():
+            time.sleep(0.001)
+        assert execute(60_000_000_000) == 0 and _outputs(context) == whole
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept
+
+
+def test_in_slices_a_piece_that_failed_is_not_forgotten_for_a_late_helper():
+    """Gone on with, the run would end well, on what was not computed."""
+    model = rt_engine.load(layers())
+    team, go_on, begun = Team(2, patience_ns=60_000_000_000), threading.Event(), threading.Event()
+    context, execute = _in_slices(model, team, feeds_of(model))
+
+    def fails(real, arena, piece):
+        if not threading.current_thread().name.startswith("rt-helper"):
+            begun.wait(30)
+            return int(Status.DIVISION_BY_ZERO)
+        begun.set()
+        go_on.wait(30)
+        return real(arena, piece)
+
+    kept, helpers = _instead(context, fails), Helpers(team)
+    try:
+        assert execute() == Status.DIVISION_BY_ZERO and team.stats().late == 1
     finally:
         go_on.set()
         helpers.stop()
