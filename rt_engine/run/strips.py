@@ -10,7 +10,7 @@ same part of each, but that of a margin which a copy follows is where the copy's
 """
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -114,10 +114,11 @@ class Strips:
     def _joined(self, at: int, ends: list[int], before: list[Touched]) -> list[tuple[Cut, Touched]]:
         """How a record is cut that goes with those before it, and what its pieces touch; nothing, where it cannot be."""
         for axis in self._axes(at):
-            size, unit = self._size(at, axis), unit_of(self._fields(at), axis)
+            size = self._size(at, axis)
             places = [end * size / ends[-1] for end in ends]
             shortest = min(b - a for a, b in pairwise(places))
-            unit = 1 if axis.tile == TALL <= shortest else unit  # the last tile of a piece may be a smaller one
+            any_row = axis.tile == TALL <= shortest  # the last tile of a piece may be a smaller one
+            unit = unit_of(self._fields(at), replace(axis, unit=1) if any_row else axis)
             if shortest >= axis.least and all(place % unit == 0 for place in places[:-1]):
                 cut = Cut(axis, [int(place) for place in places])
                 found = self._touched(at, cut)

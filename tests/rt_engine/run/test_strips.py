@@ -92,6 +92,11 @@ def _upright():
     return _integers(channels=16, height=30, width=32)
 
 
+def _odd():
+    """Rows of an odd number of bytes, and an odd number of them in a half."""
+    return _integers(channels=33, height=5, width=10)
+
+
 def _margin():
     """Matrices that get a margin."""
     nodes = [("Mul", ["x", "x"], ["m"], {}), ("Pad", ["m", "s"], ["p"], {}), ("MatMul", ["p", "a"], ["y"], {})]
@@ -119,7 +124,20 @@ def _cut(model, threads, parts, backwards):
     return records, found
 
 
-@pytest.mark.parametrize("make", [_matrices, _image, _integers, _upright, _margin])
+def test_no_piece_takes_memory_for_weights():
+    """The lowest bit of an operand says which it is: pieces begin at even bytes, or what they write goes among the weights."""
+    program = (model := _odd()).program
+    names = [program.kernels[int(kernel)] for kernel in program.records["kernel"]]
+    strips, found = _found(model)
+    assert found
+    for strip, parts in ((strip, parts) for strip in found for parts in (2, 3, 7)):
+        for at, step in (
+            (at, step) for piece in strips.pieces(strip, parts) for at, step in enumerate(piece, strip.first)
+        ):
+            assert (step.record["operand"] % 2 == program.records[at]["operand"] % 2).all(), names[at]
+
+
+@pytest.mark.parametrize("make", [_matrices, _image, _integers, _upright, _odd, _margin])
 def test_a_strip_may_be_done_in_any_order(make):
     model = make()
     context, feeds = model.context(), feeds_of(model)
