@@ -114,7 +114,7 @@ def test_a_program_is_not_begun_whose_starter_has_ended():
 
 
 OUTLIVES = {"rt_native/background.py", "benchmarks/soak/stations.py"}
-"""What ends a command does not end what is compiled in the background; stations of the soak are started in threads that end."""
+"""The background ends when the pipe from its starter does (test_needed.py); stations of the soak are started in threads that end."""
 
 
 @pytest.mark.parametrize(
