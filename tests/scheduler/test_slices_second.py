@@ -175,20 +175,18 @@ def test_a_late_helper_ends_a_run_and_its_states_are_those_of_before() -> None:
     """The next run begins where that one did; outputs are safe until it is done."""
     trial = trial_of(at(2, late), threads=2)
     trial.run(10)
-    values = trial.values()
-    assert values[1] == 1001.0 and values[3] == 1002.0
-    assert values[4:7] == [1002.0, -1.0, -1.0] or -1.0 in values[4:7]
-    assert 1003.0 in values[6:] and 1004.0 not in values[:8]
+    assert trial.values() == [-1.0, 1001.0, 1001.0, 1002.0, -1.0, -1.0, 1003.0, 1003.0, 1004.0, 1004.0]
 
 
 def test_a_shadow_in_slices_whose_helper_is_late_is_skipped_once() -> None:
     trial = trial_of(tells, at(1, late), threads=2)
     trial.run(16, {1: "shadow"})
     second = trial.runners[0].second()
-    assert second is not None and second.failed == 0 and second.ran >= 2 and second.skipped >= 1
+    assert second is not None and (second.failed, second.ran, second.skipped) == (0, 6, 1)
 
 
 def test_a_version_in_slices_on_trial_is_not_blamed_for_a_late_helper() -> None:
     trial = trial_of(tells, at(3, late), threads=2)
     trial.run(24, {1: "shadow", 6: "trial"})
-    assert trial.change is not None and trial.change.fate is None and trial.values()[-1] > 2000
+    assert trial.change is not None and trial.change.fate is None
+    assert trial.values()[6:12] == [2004.0, -1.0, -1.0, 2005.0, 2005.0, 2006.0]
