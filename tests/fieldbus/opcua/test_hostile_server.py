@@ -31,7 +31,8 @@ from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality
 from tests.fieldbus.opcua.server import serving
-from tests.fieldbus.opcua.test_link import CYCLE_S, TIMEOUT_S, linked, soon, tag, value
+from tests.fieldbus.opcua.test_link import CYCLE_S, TIMEOUT_S, linked, tag, value
+from tests.waiting import wait_for
 
 STEPS = 12
 """Messages of a server until a link is up, and some more."""
@@ -130,7 +131,7 @@ def test_whatever_goes_wrong_at_whatever_step_the_link_comes_up_after_it(server,
         link = OpcUaLink("line", [tag("speed")], where, CYCLE_S, 0.5, backoff_s=(0.01, 0.02))
         channel = link.subscribe(ProcessImage(), ["speed"], "task")
         with link:
-            soon(lambda: counts[0] > STEPS and channel.latest()[3] == Quality.GOOD)
+            wait_for(lambda: counts[0] > STEPS and channel.latest()[3] == Quality.GOOD)
             assert "internal error" not in link.status().last_error
             assert channel.latest()[0][0] == 1.5
     assert not [thread for thread in threading.enumerate() if thread.name == "link-line"]
@@ -189,7 +190,7 @@ def test_what_never_ends_is_not_kept(hasty, say):
     """A few megabytes are taken, then the connection is closed; not as much as there is."""
     with talking(say) as (url, took):
         with OpcUaLink("line", [tag("speed")], Where(url, "none"), CYCLE_S, 0.5, backoff_s=(0.05, 0.1)) as link:
-            soon(lambda: len(took) > 1)
+            wait_for(lambda: len(took) > 1)
             assert link.status().state in ("down", "connecting") and link.status().last_error
         assert max(took) < 3 * MOST_MESSAGE, took
 
@@ -198,11 +199,11 @@ def test_what_never_ends_is_not_kept(hasty, say):
 def test_what_is_no_number_is_no_value_of_a_tag_with_limits_though_its_status_is_good(server, number):
     with linked(server.url, [tag("speed", low=-10.0, high=10.0), tag("level", "float64")]) as link:
         server.set("speed", number)
-        soon(lambda: value(link, "level") != "BAD")
-        soon(lambda: value(link, "speed") == "BAD" and "speed" in link.status().note)
+        wait_for(lambda: value(link, "level") != "BAD")
+        wait_for(lambda: value(link, "speed") == "BAD" and "speed" in link.status().note)
         assert link.status().implausible
         server.set("speed", 2.5)
-        soon(lambda: value(link, "speed") == (2.5,))
+        wait_for(lambda: value(link, "speed") == (2.5,))
 
 
 @pytest.mark.parametrize("year", [1601, 9999])
@@ -211,7 +212,7 @@ def test_a_clock_that_is_far_off_changes_no_age(server, year):
     when = datetime(year, 1, 1, tzinfo=UTC)
     with linked(server.url, [tag("speed")]) as link:
         server.set("speed", 4.5, source=when)
-        soon(lambda: value(link, "speed") == (4.5,) and link.values()[0].source_time.year == year)
+        wait_for(lambda: value(link, "speed") == (4.5,) and link.values()[0].source_time.year == year)
         assert link.values()[0].age_ns < TIMEOUT_S * 1e9
 
 
@@ -227,7 +228,7 @@ def test_keys_of_a_server_whose_clock_is_behind_are_as_good_as_others(server, mo
 
     monkeypatch.setattr(SecureConnection, "set_channel", behind)
     with linked(server.url, [tag("speed")], channel_s=0.4) as link:
-        soon(lambda: len(channels) > 3)
+        wait_for(lambda: len(channels) > 3)
         assert link.status().reconnects == 0
         assert all(
             token.CreatedAt.year != 1970 for token in (channels[-1].security_token, channels[-1].prev_security_token)
@@ -239,9 +240,9 @@ def test_keys_that_a_server_wants_renewed_all_the_time_are_not(server, monkeypat
     renewed, whole = [], session_module.Session._renewed
     monkeypatch.setattr(session_module.Session, "_renewed", lambda self: (renewed.append(1), whole(self)))
     with linked(server.url, [tag("speed")], channel_s=0.001) as link:
-        soon(lambda: value(link, "speed") != "BAD")
+        wait_for(lambda: value(link, "speed") != "BAD")
         begun, before = time.monotonic(), len(renewed)
-        soon(lambda: len(renewed) > before + 3)
+        wait_for(lambda: len(renewed) > before + 3)
         assert time.monotonic() - begun > 2 * session_module.SHORTEST_CHANNEL_S
 
 
@@ -266,10 +267,10 @@ def test_who_never_stops_talking_takes_half_of_a_core(monkeypatch):
 def test_what_it_says_of_itself_is_told_in_short(server, monkeypatch):
     """Names of a megabyte do not stand in messages, of 10,000 tags each."""
     with linked(server.url, [tag("speed", address="nsu=urn:other;s=x")]) as link:
-        soon(lambda: link.status().last_error)
+        wait_for(lambda: link.status().last_error)
         link._session.namespaces = ["urn:" + "x" * 1_000_000] * 1000
         link._retry_ns = 0
-        soon(lambda: "xxx" in link.status().last_error)
+        wait_for(lambda: "xxx" in link.status().last_error)
         assert len(link.status().last_error) < 2000
 
 
@@ -286,7 +287,7 @@ def test_a_trusted_certificate_that_has_expired_or_is_for_another_application_is
     ):
         clock.setattr(certificates_module, "datetime", later)
         with linked(server.url, [tag("speed")], security="Basic256Sha256", certificates=certificates.folder) as link:
-            soon(lambda: "is valid from" in link.status().last_error)
+            wait_for(lambda: "is valid from" in link.status().last_error)
             clock.undo()
             says = 'is for the application "urn:their:server", and it says that it is "urn:another:server"'
-            soon(lambda: says in link.status().last_error)
+            wait_for(lambda: says in link.status().last_error)

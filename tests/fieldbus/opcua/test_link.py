@@ -34,15 +34,6 @@ def tag(name, kind="float32", node="", **options):
     return Tag(name, kind, options.pop("direction", "in"), address=parse(address), **options)
 
 
-def soon(what, seconds=PATIENCE_S):
-    """Wait until it is so; gives it."""
-    end = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert found
-    return found
-
-
 def linked(url, tags, timeout_s=TIMEOUT_S, **where):
     return OpcUaLink("line", tags, Where(url, **({"security": "none"} | where)), CYCLE_S, timeout_s)
 
@@ -80,8 +71,7 @@ def test_every_type_arrives_in_its_units(server):
     ]
     with linked(server.url, tags) as link:
         assert link.wait_up(PATIENCE_S)
-        found = soon(lambda: [v.values for v in link.values() if v.quality == Quality.GOOD])
-        soon(lambda: all(v.quality == Quality.GOOD for v in link.values()))
+        wait_for(lambda: all(v.quality == Quality.GOOD for v in link.values()))
         found = [v.values for v in link.values()]
         (speed,) = link.values(["speed"])
         assert (
@@ -109,7 +99,7 @@ def test_what_is_wrong_with_a_tag_is_said_of_it_alone(server):
         tag("count", "int32", direction="out"),
     ]
     with linked(server.url, tags) as link:
-        soon(lambda: link.status().state == "degraded" and value(link, "speed") != "BAD")
+        wait_for(lambda: link.status().state == "degraded" and value(link, "speed") != "BAD")
         faults = link._faults()
         assert [v.tag.name for v in link.values() if v.quality == Quality.BAD] == [t.name for t in tags[1:]]
     words = (
@@ -131,10 +121,10 @@ def test_what_is_wrong_with_a_tag_is_said_of_it_alone(server):
 def test_a_node_that_comes_later_is_found(server, monkeypatch):
     monkeypatch.setattr(link_module, "RETRY_S", 0.1)
     with linked(server.url, [tag("speed"), tag("late")]) as link:
-        soon(lambda: link.status().state == "degraded")
+        wait_for(lambda: link.status().state == "degraded")
         server.do(server._add(server.server.nodes.objects, "late", 5.0, ua.VariantType.Float))
         assert link.wait_up(PATIENCE_S)
-        soon(lambda: value(link, "late") == (5.0,))
+        wait_for(lambda: value(link, "late") == (5.0,))
 
 
 @pytest.mark.parametrize(
@@ -154,14 +144,14 @@ def test_a_value_that_is_not_good_is_told_with_its_tag_and_comes_back(server, pl
     link = linked(server.url, [tag("speed"), tag("level", "float64")])
     both, other = link.subscribe(image, ["speed", "level"], "task"), link.subscribe(image, ["level"], "another")
     with link:
-        soon(lambda: both.latest()[3] == Quality.GOOD)
+        wait_for(lambda: both.latest()[3] == Quality.GOOD)
         server.set("speed", **planted)
-        soon(lambda: both.latest()[3] == quality)
+        wait_for(lambda: both.latest()[3] == quality)
         assert np.isnan(both.latest()[0][0]) == (quality == Quality.BAD)
         assert other.latest()[3] == Quality.GOOD
         assert words in link.status().note and link.status().state == "up"
         server.set("speed", 3.0)
-        soon(lambda: both.latest()[3] == Quality.GOOD and both.latest()[0][0] == 3.0)
+        wait_for(lambda: both.latest()[3] == Quality.GOOD and both.latest()[0][0] == 3.0)
         assert not link.status().note
 
 
@@ -176,14 +166,14 @@ def test_outputs_are_written_changed_refreshed_and_safe_when_their_task_dies(ser
     with link:
         assert link.wait_up(PATIENCE_S)
         driven.write([9.0], Quality.GOOD, time.monotonic_ns())
-        soon(lambda: server.get("set") == 5.0)
+        wait_for(lambda: server.get("set") == 5.0)
         driven.write([2.0], Quality.GOOD, time.monotonic_ns())
-        soon(lambda: server.get("set") == 2.0)
+        wait_for(lambda: server.get("set") == 2.0)
         server.set("sets", [7.0, 7.0])
-        soon(lambda: server.get("sets") == [0.0, 0.0])
+        wait_for(lambda: server.get("sets") == [0.0, 0.0])
         assert wait_for(lambda: server.get("set") == -1.0) < 1.9 * TIMEOUT_S
         driven.write([3.0], Quality.GOOD, time.monotonic_ns())
-        soon(lambda: server.get("set") == 3.0)
+        wait_for(lambda: server.get("set") == 3.0)
         assert link.stop()
     assert server.get("set") == -1.0
 
@@ -191,13 +181,13 @@ def test_outputs_are_written_changed_refreshed_and_safe_when_their_task_dies(ser
 def test_a_part_of_an_array_is_not_written_where_the_server_would_take_it_for_the_whole(server):
     """asyncua's server knows no ranges."""
     with linked(server.url, [tag("part", direction="out", address=f"nsu={URI};index=1;s=Line.sets")]) as link:
-        soon(lambda: "does not know ranges" in link.status().last_error)
+        wait_for(lambda: "does not know ranges" in link.status().last_error)
     assert server.get("sets") == [0.0, 0.0]
 
 
 def lost(link, channel, act, within_s):
     """Do it, and see that subscribers know within the timeout; gives how long that took."""
-    soon(lambda: channel.latest()[3] == Quality.GOOD)
+    wait_for(lambda: channel.latest()[3] == Quality.GOOD)
     begun = time.monotonic()
     act()
     acted_s = time.monotonic() - begun
@@ -212,7 +202,7 @@ def test_a_server_that_hangs_is_lost_within_the_timeout_and_back_by_itself(serve
     with link:
         lost(link, channel, lambda: server.hang(2.0), 1.9 * TIMEOUT_S)
         server.set("speed", 8.0)
-        soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 8.0)
+        wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 8.0)
         assert link.status().reconnects >= 1
 
 
@@ -222,7 +212,7 @@ def test_a_server_that_answers_and_tells_nothing_any_more_is_lost(server):
     with link:
         lost(link, channel, server.mute, 1.9 * TIMEOUT_S)
         assert "said nothing for" in link.status().lost_reason
-        soon(lambda: channel.latest()[3] == Quality.GOOD)
+        wait_for(lambda: channel.latest()[3] == Quality.GOOD)
 
 
 def test_after_a_restart_namespaces_have_other_indices(server):
@@ -231,14 +221,14 @@ def test_after_a_restart_namespaces_have_other_indices(server):
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
         with serving(port=port) as first:
-            soon(lambda: channel.latest()[3] == Quality.GOOD)
+            wait_for(lambda: channel.latest()[3] == Quality.GOOD)
             space = first.space
             first.do(first.server.stop())
         assert wait_for(lambda: channel.latest()[3] == Quality.BAD) < 1.9 * TIMEOUT_S
         with serving(port=port, before=3) as second:
             second.set("speed", 6.0)
-            soon(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 6.0)
-            soon(lambda: second.get("set") == 4.0)
+            wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 6.0)
+            wait_for(lambda: second.get("set") == 4.0)
             assert second.space == space + 3
             link.stop()
 
@@ -248,28 +238,28 @@ def test_keys_are_renewed_and_nothing_is_lost(server, monkeypatch):
     whole = session_module.Session._renewed
     monkeypatch.setattr(session_module.Session, "_renewed", lambda self: (renewed.append(1), whole(self)))
     with linked(server.url, [tag("speed")], channel_s=0.4) as link:
-        soon(lambda: len(renewed) > 4)
+        wait_for(lambda: len(renewed) > 4)
         assert link.status().reconnects == 0 and link.status().errors == 0
 
 
 def test_a_message_that_was_lost_is_made_good_by_asking(server):
     with linked(server.url, [tag("speed")]) as link:
-        soon(lambda: value(link, "speed") != "BAD")
+        wait_for(lambda: value(link, "speed") != "BAD")
         items = link._items
         items.raw[:] = 99.0
         items._next_sequence += 5
         server.set("level", 4.0)
         server.set("count", 8)
         server.set("speed", 2.0)
-        soon(lambda: value(link, "speed") == (2.0,))
+        wait_for(lambda: value(link, "speed") == (2.0,))
         assert link.status().reconnects == 0
 
 
 def test_whoever_stood_still_takes_no_old_answer_for_a_new_one(server):
     with linked(server.url, [tag("speed")]) as link:
-        soon(lambda: value(link, "speed") != "BAD")
+        wait_for(lambda: value(link, "speed") != "BAD")
         link._turn_ns = time.monotonic_ns() - 3 * 10**9
-        soon(lambda: link.status().reconnects)
+        wait_for(lambda: link.status().reconnects)
         assert "stood still" in link.status().lost_reason
         assert link.wait_up(PATIENCE_S)
 
@@ -279,7 +269,7 @@ def test_questions_go_in_batches_that_the_server_takes(server, monkeypatch):
     tags = [tag(f"t{n}", node="speed") for n in range(10)]
     with linked(server.url, tags) as link:
         assert link.wait_up(PATIENCE_S)
-        soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
+        wait_for(lambda: all(value(link, one.name) != "BAD" for one in tags))
 
 
 @pytest.mark.parametrize("code", ["BadTooManyOperations", "BadResponseTooLarge"])
@@ -301,16 +291,16 @@ def test_a_request_that_is_too_large_is_asked_in_parts_from_then_on(server, monk
     tags = [tag(f"t{n}", node="speed") for n in range(10)]
     with linked(server.url, tags) as link:
         assert link.wait_up(PATIENCE_S)
-        soon(lambda: all(value(link, one.name) != "BAD" for one in tags))
+        wait_for(lambda: all(value(link, one.name) != "BAD" for one in tags))
     assert refused == [7, 40, 20, 10]
 
 
 def test_a_silent_server_that_has_much_to_look_at_is_told_how_to_give_it_less(server, monkeypatch):
     monkeypatch.setattr(link_module, "BUSY_SAMPLES_PER_S", 10)
     with linked(server.url, [tag("speed")]) as link:
-        soon(lambda: value(link, "speed") != "BAD")
+        wait_for(lambda: value(link, "speed") != "BAD")
         server.mute()
-        soon(lambda: "make `sampling` longer" in link.status().lost_reason)
+        wait_for(lambda: "make `sampling` longer" in link.status().lost_reason)
 
 
 def test_a_server_that_would_say_too_seldom_that_it_lives_is_refused(server, monkeypatch):
@@ -323,12 +313,12 @@ def test_a_server_that_would_say_too_seldom_that_it_lives_is_refused(server, mon
     whole = session_module.Session.ask
     monkeypatch.setattr(session_module.Session, "ask", revised)
     with linked(server.url, [tag("speed")]) as link:
-        soon(lambda: "make timeout 600 s or longer" in link.status().last_error)
+        wait_for(lambda: "make timeout 600 s or longer" in link.status().last_error)
 
 
 def test_nobody_there_is_a_lost_connection():
     with linked(f"opc.tcp://127.0.0.1:{free_port()}", [tag("speed")]) as link:
-        soon(lambda: "no connection to" in link.status().last_error)
+        wait_for(lambda: "no connection to" in link.status().last_error)
         assert link.status().state == "down"
 
 
@@ -350,7 +340,7 @@ def test_what_speaks_something_else_is_a_reason_in_words():
 
         threading.Thread(target=answer, daemon=True).start()
         with linked(f"opc.tcp://127.0.0.1:{listening.getsockname()[1]}", [tag("speed")]) as link:
-            soon(lambda: link.status().last_error)
+            wait_for(lambda: link.status().last_error)
             assert link.status().state in ("down", "connecting")
 
 
@@ -375,17 +365,17 @@ def test_an_unknown_server_is_rejected_until_it_is_trusted_and_a_user_logs_in(tm
     options = {"user": "anna", "password_file": tmp_path / "password", "certificates": ours.path.parent}
     with serving(own=theirs, policies=policies, users=Users()) as server:
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
-            soon(lambda: f"trust -f {ours.path.parent} {theirs.thumbprint}" in link.status().last_error)
+            wait_for(lambda: f"trust -f {ours.path.parent} {theirs.thumbprint}" in link.status().last_error)
             Certificates(ours.path.parent).trust(theirs.thumbprint)
             assert link.wait_up(20)
         for policy, mode in (("Aes256Sha256RsaPss", "sign-and-encrypt"), ("Basic256Sha256", "sign")):
             with linked(server.url, [tag("speed")], security=policy, mode=mode, **options) as link:
                 assert link.wait_up(20), link.status().last_error
         with linked(server.url, [tag("speed")], security="Aes128Sha256RsaOaep", **options) as link:
-            soon(lambda: "does not offer Aes128Sha256RsaOaep" in link.status().last_error)
+            wait_for(lambda: "does not offer Aes128Sha256RsaOaep" in link.status().last_error)
         (tmp_path / "password").write_text("wrong")
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
-            soon(lambda: link.status().last_error)
+            wait_for(lambda: link.status().last_error)
             assert "BadUserAccessDenied; the user's name or password" in link.status().last_error
 
 

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from pymodbus.exceptions import ModbusException
 
 from station.demo.machine import COMMAND_ADDRESS, SENSOR_REGISTERS, SENSORS, Hold
 from tests import ROOT
+from tests.waiting import wait_for
 
 FORCES = struct.unpack(">4H", struct.pack(">2f", 0.0, 0.0))
 
@@ -62,12 +63,6 @@ def client(plant: PlantProcess) -> Iterator[ModbusTcpClient]:
         yield client
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; a test that hangs here is ended by its timeout."""
-    while not condition():
-        time.sleep(0.01)
-
-
 def holds(client: ModbusTcpClient) -> tuple[int, ...]:
     return tuple(client.read_holding_registers(SENSOR_REGISTERS - 4, count=2, device_id=1).registers)
 
@@ -104,8 +99,8 @@ def test_writes_set_the_axes_free_and_silence_brakes_them(plant: PlantProcess, c
         assert not client.write_registers(COMMAND_ADDRESS, list(FORCES)).isError()
         return holds(client) == (Hold.NONE, Hold.NONE)
 
-    until(released)
-    until(lambda: holds(client) == (Hold.COMMUNICATION, Hold.COMMUNICATION))
+    wait_for(released)
+    wait_for(lambda: holds(client) == (Hold.COMMUNICATION, Hold.COMMUNICATION))
     counted = plant.ask("status")["intervals"][0]["axes"]["x"]["holds"]
     assert set(counted) == {"communication"}
 
@@ -121,7 +116,7 @@ def test_one_exchange_with_function_code_23_serves_the_whole_machine(client: Mod
         state = SENSORS.unpack(struct.pack(f">{SENSOR_REGISTERS}H", *read.registers))
         return state[7], state[15]
 
-    until(lambda: forces() == pytest.approx((3.0, -3.0), rel=0.01))
+    wait_for(lambda: forces() == pytest.approx((3.0, -3.0), rel=0.01))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +157,7 @@ def test_cut_drops_the_connection_and_refuses_new_ones_for_its_time(plant: Plant
         with pytest.raises(ModbusException):
             client.read_holding_registers(0, count=2)
     assert not plant.client().connect()
-    until(lambda: plant.client().connect())
+    wait_for(lambda: plant.client().connect())
     assert time.monotonic() - begin > 0.3
     with plant.client() as client:
         assert not client.read_holding_registers(0, count=2).isError()
@@ -184,7 +179,7 @@ def test_mute_answers_nothing_for_its_time(plant: PlantProcess) -> None:
         except ModbusException:
             return False
 
-    until(answers)
+    wait_for(answers)
 
 
 def test_commands_answer_in_json(plant: PlantProcess) -> None:

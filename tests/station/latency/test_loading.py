@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from station.latency.loading import Loading, named
 from station.latency.loads import loads
-from tests.waiting import PATIENCE_S
+from tests.waiting import wait_for
 
 PARENT = """\
 import sys, time
@@ -36,14 +35,6 @@ def works(pid):
     return any("(deleted)" in name for name in opened) or sum("socket" in name for name in opened) >= 3
 
 
-def until(condition, seconds=PATIENCE_S):
-    """Wait for it; True when it came."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return bool(condition())
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_loads_end_when_their_parent_is_killed(number):
     """A parent that has no time to end them."""
@@ -51,10 +42,10 @@ def test_loads_end_when_their_parent_is_killed(number):
     parent = subprocess.Popen([sys.executable, "-c", PARENT.format(core=core)], stdout=subprocess.PIPE, text=True)
     pids = [int(word) for word in parent.stdout.readline().split()]
     assert len(pids) == 2
-    assert until(lambda: all(map(works, pids)))
+    wait_for(lambda: all(map(works, pids)))
     parent.send_signal(number)
     parent.wait()
-    assert until(lambda: not any(map(lives, pids)))
+    wait_for(lambda: not any(map(lives, pids)))
 
 
 def test_loads_end_at_exit_and_leave_nothing(tmp_path):
@@ -72,7 +63,7 @@ def test_a_load_that_ends_early_is_told():
     """Somebody killed it: the measurement says that it was not loaded all the time."""
     with Loading(named("timer"), sorted(os.sched_getaffinity(0))[:1], 60) as loading:
         os.kill(loading.pids[0], signal.SIGKILL)
-        assert until(lambda: not loading.pids)
+        wait_for(lambda: not loading.pids)
     assert "ended early" in loading.loaded()[0].failed
 
 
