@@ -7,7 +7,7 @@ import onnx_ir as ir
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
 from rt_engine.ops.base import Misfit, Refusal
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.sequences import elements
+from rt_engine.passes.sequences import STACK, elements
 
 Specialise = Callable[[Compilation], bool]
 """How a body gets its shapes: `passes.specialise`, which calls `resolve` for every control-flow node that it meets."""
@@ -38,6 +38,11 @@ def type_as(value: ir.Value, other: ir.Value | None, shape: tuple[int, ...] | No
         raise Refusal(
             "it carries a sequence of tensors, and data decide how often it runs",
             "only append to the list, carry a tensor, or give it a constant number of iterations",
+        )
+    if other is not None and STACK in other.meta:
+        raise Refusal(
+            f"its body reads '{other.name}', a sequence of as many tensors as data decide",
+            "make one tensor of it before: torch.stack, torch.cat",
         )
     if other is None or other.dtype is None or other.shape is None:
         raise Refusal("an input that its body reads is missing or has no shape")

@@ -12,6 +12,7 @@ from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.growing import collected
 from rt_engine.passes.inlining import ENDLESS, MOST_PEELED, peeled, unrolled
 from rt_engine.passes.length_bodies import open_lengths, refuse_lengths
+from rt_engine.passes.sequences import elements
 from rt_engine.passes.trips import static_trips
 
 MOST_TRIPS = 1_000_000
@@ -50,7 +51,7 @@ def loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> lis
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
         raise Refusal("its body has another number of inputs or results than it needs")
-    if not (_always(body, node) and constant(node.inputs[0]) is not None):
+    if not (_never(node) or (_always(body, node) and constant(node.inputs[0]) is not None)):
         without = collected(compilation.graph, node, carried)
         if without is not None:
             return without
@@ -87,7 +88,9 @@ def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: in
     """How often a loop runs whose condition is computed, but from no data; None where nothing asks for it."""
     start = constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else np.array(True)
     carried = len(body.inputs) - 2 - captured
-    collects = len(body.outputs) > 1 + carried
+    collects = len(body.outputs) > 1 + carried or any(
+        elements(value) is not None for value in node.inputs[2 : 2 + max(carried, 0)]
+    )
     given = constant(node.inputs[0])
     bound = MOST_TRIPS if given is None or given.size != 1 else int(given.reshape(-1)[0])
     if (
@@ -114,20 +117,24 @@ def _fix(graph: ir.Graph, node: ir.Node, body: ir.Graph, count: int) -> None:
 
 def _is_open(node: ir.Node, body: ir.Graph, collects: bool) -> bool:
     """Do data decide how often it runs, and is there no bound, or is what it collects as long?"""
-    start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if start is not None and not start.all():
-        return False
     most = constant(node.inputs[0])
-    if most is None or most.size != 1:
-        return most is None
-    trips = int(most.reshape(-1)[0])
-    return not _always(body, node) and (trips > MOST_TRIPS or (collects and trips > 0))
+    if _never(node) or (most is not None and most.size != 1):
+        return False
+    if most is None:
+        return True
+    return not _always(body, node) and (collects or int(most.reshape(-1)[0]) > MOST_TRIPS)
+
+
+def _never(node: ir.Node) -> bool:
+    """Is it known that it does not run once?"""
+    start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    most = constant(node.inputs[0])
+    return (start is not None and not start.all()) or (most is not None and most.size == 1 and bool((most <= 0).all()))
 
 
 def _trips(node: ir.Node) -> int:
     """How many iterations at most."""
-    start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if start is not None and not start.all():
+    if _never(node):
         return 0
     most = constant(node.inputs[0])
     if most is None or most.size != 1:
@@ -137,7 +144,7 @@ def _trips(node: ir.Node) -> int:
         raise Refusal(
             f"{trips:,} iterations; the most is {MOST_TRIPS:,}", "export with the largest count that a run may need"
         )
-    return max(trips, 0)
+    return trips
 
 
 def _loop_types(

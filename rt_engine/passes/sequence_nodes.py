@@ -124,7 +124,9 @@ def _erase(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
 
 def _at(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     if (whole := _stack(node)) is not None:
-        return _instead(graph, node, ir.node("Gather", [whole, node.inputs[1]], {"axis": 0}))
+        scalar = add_constant(graph, f"{node.name}.scalar", np.array([], np.int64))
+        position = ir.node("Reshape", [node.inputs[1], scalar])
+        return _instead(graph, node, position, ir.node("Gather", [whole, position.outputs[0]], {"axis": 0}))
     found = _known(node)
     return _alias(node, found[_position(node, 1, len(found), len(found) - 1)])
 

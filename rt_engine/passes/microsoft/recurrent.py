@@ -57,9 +57,12 @@ def _check(w: Writer) -> None:
 
 
 def _there(w: Writer, lengths: ir.Value, steps: int, batch: int) -> ir.Value:
-    """Which steps of which rows are there."""
+    """Which steps of which rows are there; a length that is none of 0 to `steps` is an index out of range, as LSTM has it."""
+    wrong, none = w.constant(steps + 1, np.int32), w.constant(0, np.int32)
+    index = w.op("Where", w.op("Less", lengths, none), wrong, lengths)
+    checked = w.op("Gather", w.constant(np.arange(steps + 1), np.int32), index, axis=0)
     step = w.constant(np.arange(steps).reshape(steps, 1, 1), np.int32)
-    return w.op("Less", step, w.reshape(lengths, 1, batch, 1))
+    return w.op("Less", step, w.reshape(checked, 1, batch, 1))
 
 
 def _initial(w: Writer, index: int, direction: int, batch: int, hidden: int) -> ir.Value:

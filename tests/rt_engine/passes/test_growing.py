@@ -92,6 +92,43 @@ def test_a_number_of_iterations_that_is_an_input(most):
     same(proto, {"x": X, "most": np.array(most)}, bounds={"h": 5})
 
 
+@pytest.mark.parametrize("position", [np.array([1]), np.array([-1], np.int32)])
+def test_a_position_of_one_axis_is_a_position(position):
+    """What is there has no axis more."""
+    proto = model("float[2, 3] y", "y = SequenceAt(s, at)", at=position)
+    same(proto, {"x": X, "limit": np.array(0.01, np.float32)})
+
+
+@pytest.mark.parametrize("never", [{"most": np.int64(0)}, {"most": np.int64(-2)}, {"on": False}])
+def test_of_a_loop_that_never_runs_the_list_is_empty(never):
+    """As many tensors as are known: none."""
+    same(model("int64 n, float[2, 3] h", "n = SequenceLength(s)", **never), {"x": X, "limit": np.array(0, np.float32)})
+
+
+@pytest.mark.parametrize("grow", ["(s1, h2)", "(s1, h2, none)"])
+def test_a_condition_that_reads_no_data_says_how_long_a_list_is(grow):
+    """Which may be a result then, and grow anywhere."""
+    loop = LOOP.replace("Greater(m, limit)", "Less(i, few)").replace("(s1, h2)", grow)
+    proto = model("seq(float[2, 3]) s", "", loop, few=np.int64(3), none=np.int64(0))
+    loaded, session = rt_engine.load(proto), onnxruntime.InferenceSession(proto.SerializeToString())
+    feeds = {"x": X, "limit": np.array(0, np.float32)}
+    np.testing.assert_array_equal(loaded.run(feeds), session.run(None, feeds)[0], strict=True)
+    assert [o.name for o in loaded.outputs] == [f"s_{i}" for i in range(4)]
+
+
+def test_a_list_that_a_body_reads_is_refused_by_its_name():
+    """One tensor made of it can be read."""
+    branches = """
+        y = If (on1) <then_branch = t () => (float[n, 2, 3] a1) { a1 = ConcatFromSequence <axis = 0, new_axis = 1> (s) },
+                      else_branch = e () => (float[n, 2, 3] a2) { a2 = ConcatFromSequence <axis = 0, new_axis = 1> (s) }>
+    """
+    proto = model("float[n, 2, 3] y", branches, inputs=f"{INPUTS}, bool on1")
+    with pytest.raises(
+        UnsupportedModelError, match=r"If .*its body reads 's', a sequence of as many tensors as data decide"
+    ):
+        rt_engine.load(proto)
+
+
 @pytest.mark.parametrize(
     ("outputs", "nodes", "loop"),
     [

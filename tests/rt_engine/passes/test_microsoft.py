@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 import rt_engine
-from rt_engine.errors import UnsupportedModelError
+from rt_engine.errors import RunError, UnsupportedModelError
 from rt_engine.ops.microsoft import MICROSOFT, REWRITTEN
 from tests.onnx_runtime import session
 
@@ -262,6 +262,16 @@ def test_an_operator_gives_what_onnx_runtime_gives(op_type, inputs, fed, options
     feeds = {name: inputs[name] for name in fed}
     model = model_of(op_type, inputs, feeds, options.get("OUT", 1), options.get("OPSET", 18), attributes)
     agree(model, feeds, options.get("TOL", 2e-5))
+
+
+@pytest.mark.parametrize("lengths", [[7, 2], [-1, 2]])
+def test_a_length_beyond_the_axis_is_a_status_as_lstm_has_it(lengths):
+    """ONNX Runtime refuses it too."""
+    given = next(inputs for _, inputs, fed, _ in lstm() if "l" in fed)
+    feeds = {"x": given["x"], "l": np.array(lengths, np.int32)}
+    model = rt_engine.load(model_of("DynamicQuantizeLSTM", given, feeds, 3, 18, {"hidden_size": 8}))
+    with pytest.raises(RunError, match="INDEX_OUT_OF_RANGE"):
+        model.run(feeds)
 
 
 def test_every_rewritten_operator_is_tried():
