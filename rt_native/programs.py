@@ -22,6 +22,7 @@ from rt_native.progress import Progress
 Tell = Callable[[int, int], object]
 """Takes how many functions are done, of how many."""
 _STEP = re.compile(r"(\d+)/(\d+) ")
+_UNWRITTEN = re.compile(r"(?:\w+: )?OSError: (.*)")
 
 
 def run(program: str, job: Mapping[str, Any], tell: Tell) -> str | None:
@@ -46,8 +47,8 @@ def _why(complaint: Sequence[str], code: int) -> str:
     """What a compiler said; in a sentence, where it could not write, or was killed, or one of its processes was."""
     said = "".join(complaint).strip()
     last = said.rpartition("\n")[2]
-    if last.startswith("OSError: "):
-        return f"it cannot be written to {cache_folder()}: {last.removeprefix('OSError: ')}"
+    if unwritten := _UNWRITTEN.match(last):
+        return f"it cannot be written to {cache_folder()}: {unwritten[1]}"
     if said and "BrokenProcessPool" not in said:
         return said
     how = signal.strsignal(-code) if code < 0 else "one of its processes was killed"
@@ -118,34 +119,42 @@ class _Together:
             self._pipe().flush()
 
     def _read(self) -> None:
-        """Start the program, which ends with this thread, and take what it says."""
+        """Start the program, which ends with this thread, and take what it says; however that ends, who waits is told."""
         try:
             process = _started("rt_native.build_together")
-        except BaseException as error:
+        except BaseException as error:  # raised where a job is written
             self._process.set_exception(error)
-            raise
+            return
         complaint: list[str] = []
         assert process.stdin and process.stdout
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(self._everything) + "\n")
         self._process.set_result(process)
-        for line in process.stdout:
-            self._take(line, complaint)
+        try:
+            for line in process.stdout:
+                self._take(line, complaint)
+            why = _why(complaint, process.wait())
+        except BaseException as error:  # a closed pipe, a full disk, where the bar is shown
+            why = f"how far it is could not be shown: {type(error).__name__}: {error}"
         with self._lock:
-            self._end = _why(complaint, process.wait())
+            self._end = why
             self._end_all()
 
     def _take(self, line: str, complaint: list[str]) -> None:
         number, _, words = line.partition(" ")
-        if not number.isdigit() or int(number) not in self._steps:
+        if not number.isdigit() or int(number) not in self._waiting:
             complaint.append(line)
         elif step := _STEP.match(words):
             with self._lock:
                 self._steps[int(number)] = int(step[1]), int(step[2])
                 done, total = map(sum, zip(*self._steps.values(), strict=True))
             self._progress(self._name, done, total + 1)  # the last step is its end: there may be more jobs
+        elif words == ".\n":
+            self._waiting.pop(int(number)).put(None)
+        elif words.startswith("! "):
+            self._waiting.pop(int(number)).put(_why(json.loads(words[2:]), 1))
         else:
-            self._waiting.pop(int(number)).put(_why(json.loads(words[2:]), 1) if words.startswith("! ") else None)
+            complaint.append(line)
 
     def _end_all(self) -> None:
         """The program has ended, and jobs are left."""

@@ -65,6 +65,44 @@ def test_a_compiler_that_ends_is_no_job_that_hangs(begun, monkeypatch):
                 whole.build()
 
 
+def test_who_waits_is_told_where_the_bar_cannot_be_shown(begun):
+    """Standard error is a pipe that was closed, or a file on a full disk."""
+
+    def closed(*_):
+        raise BrokenPipeError("Broken pipe")
+
+    whole, told = Library("whole", (HISTOGRAM,)), []
+
+    def ask():
+        with together("one", everything(whole), closed):
+            for _ in range(2):
+                with pytest.raises(BuildError) as refusal:
+                    whole.build()
+                told.append(str(refusal.value).splitlines()[-1])
+
+    with pytest.raises(BrokenPipeError):
+        ask()
+    assert told == ["how far it is could not be shown: BrokenPipeError: Broken pipe"] * 2
+
+
+def test_words_that_begin_with_a_number_are_no_answer(begun, monkeypatch):
+    """A library's warning, say."""
+    program = [sys.executable, "-c", "print('0 warnings'); print('0 .'); print('0 .')"]
+    monkeypatch.setattr(programs.isolated, "command", lambda *_, **__: program)
+    whole = Library("whole", (HISTOGRAM,))
+    with together("one", everything(whole), lambda *_: None):
+        with pytest.raises(BuildError, match="an object is missing"):
+            whole.build()
+        with pytest.raises(BuildError, match=r"0 warnings\n0 \."):
+            whole.build()
+
+
+def test_a_disk_that_is_full_when_one_function_is_written_is_told_in_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    why = programs._why(["Traceback\n", "slot_pick: OSError: [Errno 28] No space left on device\n"], 1)
+    assert why == f"it cannot be written to {tmp_path}: [Errno 28] No space left on device"
+
+
 def test_nothing_is_started_where_nothing_is_asked(begun):
     with together("one", everything(Library("whole", (HISTOGRAM,))), lambda *_: pytest.fail("nothing to tell")):
         pass
