@@ -181,10 +181,10 @@ def _limits(tail: _Tail) -> tuple[float, float]:
     assert made is not None
     info = np.iinfo(made.dtype)
     low, high = float(info.min - made.shift), float(info.max - made.shift)
-    if np.isfinite(tail.low):
-        low = min(max(low, float(np.rint(np.float32(tail.low) / made.step))), high)
-    if np.isfinite(tail.high):
-        high = min(high, float(np.rint(np.float32(tail.high) / made.step)))
+    with np.errstate(all="ignore"):  # the largest float is no limit either; nor is what is no number
+        least, most = (float(np.rint(np.float32(limit) / made.step)) for limit in (tail.low, tail.high))
+    low = min(max(low, least), high)
+    high = min(high, most)
     return low, max(low, high)
 
 

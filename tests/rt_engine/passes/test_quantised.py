@@ -169,7 +169,8 @@ def test_a_sum_has_the_bits_of_its_parts():
     assert (rt_engine.load(model).run({"x": x})[0] == unfused(model, x)).all()
 
 
-@pytest.mark.parametrize(("low", "high"), [(5.5, 9.0), (-9.0, -5.5), (-0.3, 9.0)])
+@pytest.mark.filterwarnings("error::RuntimeWarning:rt_engine")
+@pytest.mark.parametrize(("low", "high"), [(5.5, 9.0), (-9.0, -5.5), (-0.3, 9.0), (0.0, np.finfo(np.float32).max)])
 @pytest.mark.parametrize(("dtype", "zero"), KINDS[:2])
 def test_limits_beyond_the_type_are_the_types(dtype, zero, low, high):
     """A Clip between an operator and its QuantizeLinear may leave nothing of what the type can hold but its end."""
