@@ -7,6 +7,7 @@
 Both steps run in worker processes. Prints one line per step (`done/total name`) for the progress bar of who started it.
 """
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -33,6 +34,9 @@ _BRANCHES = ("fieldbus.", "plc_bindings.", "rt_engine.measure.runs_", "rt_engine
 """How modules begin whose functions branch, and copy a few words: a loop made wider is a third of their code, and never pays."""
 _PLAIN = (*_BRANCHES, "rt_engine.kernels.")
 """How modules begin whose functions are plain, but for a few; those of users keep to what Numba says of them."""
+
+_SELDOM = 50_000, 20, 100
+"""When Python looks for cycles that nobody uses: among syntax trees and IR, all of it in use, that was a third of the time."""
 
 
 def has_loops(module: str) -> bool:
@@ -256,12 +260,14 @@ class _Given:
 
 def prepare(job: dict[str, Any]) -> Target:
     """Import what a job compiles, and all that Numba knows; workers that are made then have it. Gives the target."""
+    gc.set_threshold(*_SELDOM)
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
     os.environ["RT_NATIVE_FEATURES"] = target.features
     os.environ["RT_NATIVE_ARITHMETIC"] = target.arithmetic
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    _import_compiler()
     leave_out_running()
     sys.meta_path.insert(0, _Given(job["files"]))
     sys.path += job["path"]  # last: nothing of the user's takes the place of what the compiler imports
@@ -271,7 +277,17 @@ def prepare(job: dict[str, Any]) -> Target:
 
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+    gc.freeze()
     return target
+
+
+def _import_compiler() -> None:
+    """Without SciPy: Numba would have BLAS from it, half of its own time, and no object can call that."""
+    is_hidden = sys.modules.setdefault("scipy", None) is None  # type: ignore[arg-type]  # it cannot be imported
+    for name in ("numba.np.arraymath", "rt_native.plain"):  # once, not in each worker
+        import_module(name)
+    if is_hidden:
+        del sys.modules["scipy"]
 
 
 def tell(words: str) -> None:

@@ -32,17 +32,19 @@ def compiling(config: StationConfig | None = None) -> Iterator[None]:
     """While a station is made: what every station runs on is compiled beside what its models need, where it is not there yet.
 
     One program compiles all of it (`rt_native.programs`), from the first moment on: what is imported within takes no time of its
-    own. The rest follows in the background (`rt_native.background`), off the cores that `config` gives to tasks.
+    own, and is all in use, so Python's collector of cycles rests. The rest follows in the background (`rt_native.background`), off
+    the cores that `config` gives to tasks.
 
     Raises:
         NativeError: something could not be compiled.
     """
+    from rt_engine.lower.resting import uncollected
     from rt_native import background
 
     tasks = config.tasks.values() if config else ()
     background.stay_off(core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None)
     missing = [] if background.mode() == "never" else _missing(background.mode() == "all")
-    with _together(missing), ThreadPoolExecutor(max(len(missing), 1)) as pool:
+    with uncollected(), _together(missing), ThreadPoolExecutor(max(len(missing), 1)) as pool:
         jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
         yield
         for job in jobs:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -42,6 +43,18 @@ def test_what_a_worker_compiled_before_does_not_show(monkeypatch):
     [export] = lang.EXPORTS[histogram_native.__name__]
     first, again = (build.emitted("m", [build.compiled(export, host())], host()) for _ in range(2))
     assert first == again and f"{export.name}.".encode() in first
+
+
+def test_the_compiler_leaves_scipy_and_what_it_has_imported_alone():
+    """A step may import SciPy all the same."""
+    job = {"outputs": {histogram_native.__name__: "unused"}, "target": asdict(host()), "files": {}, "path": []}
+    program = (
+        f"import gc, sys; from rt_native import build; build.prepare({job!r}); "
+        "print('numba.np.linalg' in sys.modules, 'scipy' in sys.modules, gc.get_freeze_count() > 100_000, end=' '); "
+        "import scipy.linalg; print('here')"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert told.stdout.split() == ["True", "False", "True", "here"], told.stderr
 
 
 def test_workers_end_with_the_compiler_however_it_ends():
