@@ -75,6 +75,7 @@ def part_of(fields: Fields, record: NDArray[Any], axis: Axis, first: int, end: i
     for name, move in axis.moves.items():
         place = fields.places[name]
         if place.kind == "size" or int(record[place.kind][place.index]) != ABSENT:
+            assert place.kind != "operand" or first * move % 2 == 0, f"{name} would be a constant"
             part[place.kind][place.index] += first * move
     part["size"][fields.places[axis.size].index] = end - first
     return part

@@ -1,6 +1,7 @@
 """Records that together do what one record does, bit for bit."""
 
 import numpy as np
+import pytest
 
 import rt_engine
 from rt_engine.kernels.interface.conv import CONV
@@ -8,8 +9,8 @@ from rt_engine.kernels.interface.elementwise import BROADCAST
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.record import RECORD
-from rt_engine.run.axes import FAMILIES
-from rt_engine.run.pieces import pieces_of
+from rt_engine.run.axes import FAMILIES, Axis
+from rt_engine.run.pieces import part_of, pieces_of
 from tests.rt_engine.program.golden_programs import every_kernel, stored
 from tests.rt_engine.run.cutting import bits_of, cut_records, feeds_of, large_models
 
@@ -99,3 +100,10 @@ def test_offsets_stay_even():
     record = _record(QGEMM, rows=99, depth=33, columns=17, a_row=33, out_row=17, mode=1)
     pieces = pieces_of("qgemm", record, 7)
     assert len(pieces) == 7 and not any(int(p["operand"][i]) % 2 for p in pieces for i in (0, 3))
+
+
+def test_a_piece_that_would_write_among_weights_is_none():
+    """Whoever asks for it: an odd byte is no offset in an arena."""
+    record = np.zeros((), RECORD)
+    with pytest.raises(AssertionError, match="out would be a constant"):
+        part_of(QGEMM, record, Axis("rows", {"out": 39}), 25, 50)
