@@ -20,7 +20,7 @@ from rt_native.cache import Engine, cache_folder, is_readable, make, only_one, r
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
 from rt_native.files import is_scarce
 from rt_native.needed import Needed, forget_pieces
-from rt_native.progress import Progress, terminal_progress
+from rt_native.progress import UNDONE, Progress, terminal_progress
 from rt_native.shipped import Shipped
 from rt_native.target import Target, host, is_foreign
 
@@ -286,11 +286,15 @@ class Library:
             BuildError: it failed; with its words.
         """
         progress = progress or terminal_progress(self._where())
-        why = programs.run(program, {**self.job(outputs), **more}, partial(progress, self.name))
-        if why is not None or not all(path.exists() for path in made):
-            raise BuildError(
-                f"the native library {self.name!r} could not be compiled for {self.target}:\n{why or 'an object is missing'}"
-            )
+        try:
+            why = programs.run(program, {**self.job(outputs), **more}, partial(progress, self.name))
+            if why is not None or not all(path.exists() for path in made):
+                raise BuildError(
+                    f"the native library {self.name!r} could not be compiled for {self.target}:\n{why or 'an object is missing'}"
+                )
+        except BaseException:  # Ctrl-C
+            progress(self.name, 0, UNDONE)
+            raise
 
     def job(self, outputs: Mapping[str, Path]) -> dict[str, Any]:
         """What a program that compiles is told: `outputs` is module -> its object."""

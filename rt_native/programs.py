@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from rt_native import isolated
 from rt_native.cache import cache_folder
-from rt_native.progress import Progress
+from rt_native.progress import UNDONE, Progress
 
 Tell = Callable[[int, int], object]
 """Takes how many functions are done, of how many."""
@@ -32,14 +32,18 @@ def run(program: str, job: Mapping[str, Any], tell: Tell) -> str | None:
     complaint = []
     with _started(program) as process:
         assert process.stdin and process.stdout
-        with suppress(BrokenPipeError):  # it has ended already, and says why
-            process.stdin.write(json.dumps(job))
-            process.stdin.close()
-        for line in process.stdout:
-            if step := _STEP.match(line):
-                tell(int(step[1]), int(step[2]))
-            else:
-                complaint.append(line)
+        try:
+            with suppress(BrokenPipeError):  # it has ended already, and says why
+                process.stdin.write(json.dumps(job))
+                process.stdin.close()
+            for line in process.stdout:
+                if step := _STEP.match(line):
+                    tell(int(step[1]), int(step[2]))
+                else:
+                    complaint.append(line)
+        except BaseException:  # Ctrl-C
+            process.kill()
+            raise
     return _why(complaint, process.returncode) if process.returncode else None
 
 
@@ -98,14 +102,16 @@ class _Together:
                 self._end_all()
         return answer.get()
 
-    def close(self) -> None:
-        """No more jobs."""
+    def close(self, done: bool) -> None:
+        """No more jobs; those that are under way are given up where not all went well."""
         if not self._steps:
             return
+        if not done:
+            self._process.result().kill()
         with suppress(BrokenPipeError):
             self._pipe().close()
         self._reader.join()
-        total = 1 + sum(total for _, total in self._steps.values())
+        total = 1 + sum(total for _, total in self._steps.values()) if done else UNDONE
         self._progress(self._name, total, total)
 
     def _pipe(self) -> IO[str]:
@@ -114,7 +120,7 @@ class _Together:
         return pipe
 
     def _write(self, job: Mapping[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # it has ended: the reader says why
+        with suppress(BrokenPipeError, ValueError):  # it has ended, or is given up: the reader says why
             self._pipe().write(json.dumps(job) + "\n")
             self._pipe().flush()
 
@@ -131,6 +137,7 @@ class _Together:
             process.stdin.write(json.dumps(self._everything) + "\n")
         self._process.set_result(process)
         try:
+            self._progress(self._name, 0, 0)
             for line in process.stdout:
                 self._take(line, complaint)
             why = _why(complaint, process.wait())
@@ -148,7 +155,9 @@ class _Together:
             with self._lock:
                 self._steps[int(number)] = int(step[1]), int(step[2])
                 done, total = map(sum, zip(*self._steps.values(), strict=True))
-            self._progress(self._name, done, total + 1)  # the last step is its end: there may be more jobs
+                is_known = all(self._steps[job][1] for job in self._waiting)
+            # The last step is its end: there may be more jobs.
+            self._progress(self._name, done, total + 1 if is_known else 0)
         elif words == ".\n":
             self._waiting.pop(int(number)).put(None)
         elif words.startswith("! "):
@@ -179,7 +188,9 @@ def together(name: str, everything: Mapping[str, Any], progress: Progress) -> It
         yield
         return
     _OPEN.append(_Together(name, everything, progress))
+    done = False
     try:
         yield
+        done = True
     finally:
-        _OPEN.pop().close()
+        _OPEN.pop().close(done)

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 Progress = Callable[[str, int, int], None]
-"""Called with (library name, functions done, functions in all)."""
+"""Called with (library name, functions done, functions in all: 0 while that is not known)."""
+UNDONE: Final = -1
+"""Functions in all, of what has ended before all were done."""
 LINE_S = 15.0
 """How often a line tells how far compiling is, where no bar can be drawn."""
 
@@ -30,11 +32,15 @@ def bar(console: Any, where: str) -> Progress:
     tasks: dict[str, Any] = {}
 
     def show(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            bar.start()
-            tasks[name] = bar.add_task(f"Compiling '{name}' for {where} (once)", total=total)
-        bar.update(tasks[name], completed=done, total=total)
-        if done == total:
+        if total == UNDONE:
+            if tasks.pop(name, None) is None:
+                return
+        else:
+            if name not in tasks:
+                bar.start()
+                tasks[name] = bar.add_task(f"Compiling '{name}' for {where} (once)", total=total or None)
+            bar.update(tasks[name], completed=done, total=total or None)
+        if done == total > 0:
             tasks.pop(name)
         if not tasks:
             bar.stop()
@@ -51,13 +57,16 @@ def lines(say: Callable[[str], object], where: str, every_s: float = LINE_S) -> 
 
     def show(name: str, done: int, total: int) -> None:
         now = time.monotonic()
+        if total == UNDONE:
+            begun.pop(name, None)
+            return
         if name not in begun:
             begun[name] = said[name] = now
             say(f"Compiling the native library '{name}' for {where} (once) ...")
-        if done == total or now - said[name] >= every_s:
+        if total and (done == total or now - said[name] >= every_s):
             said[name] = now
             say(f"  {done} of {total} after {now - begun[name]:.0f} s")
-        if done == total:
+        if done == total > 0:
             del begun[name]
 
     return show

@@ -27,7 +27,7 @@ class _Told:
     def progress(self, name: str, done: int, total: int) -> None:
         """As a progress bar is told."""
         now = time.monotonic()
-        if done == total or now - self._last_s >= _EVERY_S:
+        if done == total or (total > 0 and now - self._last_s >= _EVERY_S):
             self._last_s = now
             self.write(done, total)
 

@@ -44,7 +44,7 @@ def compiling(config: StationConfig | None = None) -> Iterator[None]:
     tasks = config.tasks.values() if config else ()
     background.stay_off(core for task in tasks for core in (task.cpu, *task.helper_cpus) if core is not None)
     missing = [] if background.mode() == "never" else _missing(background.mode() == "all")
-    with uncollected(), _together(missing), ThreadPoolExecutor(max(len(missing), 1)) as pool:
+    with uncollected(), ThreadPoolExecutor(max(len(missing), 1)) as pool, _together(missing):
         jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
         yield
         for job in jobs:

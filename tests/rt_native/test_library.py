@@ -13,7 +13,7 @@ from rich.console import Console
 from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError
 from rt_native.library import Library, reachable_sources, users_sources
-from rt_native.progress import bar, lines
+from rt_native.progress import UNDONE, bar, lines
 from tests import ROOT
 
 SOURCE = """
@@ -270,6 +270,10 @@ def test_without_a_terminal_lines_tell_how_far_it_is():
     for done in range(3):
         show("kernels", done, 2)
     assert len(said) == 2, "and few when it does not"
+    said.clear()
+    for total in (0, UNDONE, 0):
+        show("kernels", 0, total)
+    assert said == [said[0]] * 2, "of what has ended undone, and begins anew"
 
 
 def test_bars_that_are_done_do_not_come_again():
@@ -281,6 +285,15 @@ def test_bars_that_are_done_do_not_come_again():
         for done in range(2):
             show(name, done, 1)
     assert "replay" in out.getvalue() and "kernels" not in out.getvalue()
+
+
+def test_a_bar_that_ends_undone_gives_the_cursor_back():
+    """Nor does it say how many there are before that is known, or that all are done."""
+    out = io.StringIO()
+    show = bar(Console(file=out, force_terminal=True, width=100, _environ={"TERM": "xterm"}), "this machine")
+    show("kernels", 0, 0)
+    show("kernels", 0, UNDONE)
+    assert "0/?" in out.getvalue() and out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One program compiles for several libraries: what it does not have is another's, and what went wrong is told to who asked."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,8 @@ from rt_native import programs
 from rt_native.errors import BuildError
 from rt_native.library import Library
 from rt_native.programs import together
+from rt_native.progress import UNDONE
+from tests.waiting import wait_for
 
 HISTOGRAM, SLOT = "rt_native.histogram_native", "rt_engine.run.slot_native"
 
@@ -42,7 +45,8 @@ def test_libraries_are_compiled_by_one_program_with_one_bar(begun, tmp_path):
     assert begun == ["rt_native.build_together", "rt_native.build"]
     assert whole.is_compiled() and apart.address("slot_pick")
     assert {name for name, _, _ in told} == {"both"}
-    assert told[-1][1] == told[-1][2] and all(done < total for _, done, total in told[:-1])
+    assert told[0] == ("both", 0, 0), "it is shown before anything is known"
+    assert told[-1][1] == told[-1][2] and all(done < total or not total for _, done, total in told[:-1])
 
 
 def test_what_goes_wrong_is_told_and_the_next_job_is_done(begun, tmp_path):
@@ -107,3 +111,26 @@ def test_nothing_is_started_where_nothing_is_asked(begun):
     with together("one", everything(Library("whole", (HISTOGRAM,))), lambda *_: pytest.fail("nothing to tell")):
         pass
     assert begun == [] and not programs._OPEN
+
+
+def test_who_gives_up_waits_for_nothing(begun, monkeypatch):
+    """Ctrl-C while a compiler goes that would go for a minute: it is ended, and the bar does not say that all is done."""
+    program = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(programs.isolated, "command", lambda *_, **__: program)
+    whole, told = Library("whole", (HISTOGRAM,)), []
+    bar = together("one", everything(whole), lambda *how_far: told.append(how_far))
+    with pytest.raises(KeyboardInterrupt), ThreadPoolExecutor() as pool, bar:  # noqa: PT012
+        job = pool.submit(whole.build)
+        wait_for(lambda: programs._OPEN[0]._waiting)
+        raise KeyboardInterrupt
+    assert told == [("one", 0, 0), ("one", UNDONE, UNDONE)]
+    with pytest.raises(BuildError, match="could not be compiled"):
+        job.result()
+
+
+def test_a_bar_ends_with_a_compiler_that_fails(begun, monkeypatch):
+    monkeypatch.setattr(programs.isolated, "command", lambda *_, **__: [sys.executable, "-c", "print(1); exit(1)"])
+    told = []
+    with pytest.raises(BuildError):
+        Library("whole", (HISTOGRAM,)).build(lambda *how_far: told.append(how_far))
+    assert told == [("whole", 0, UNDONE)]
