@@ -223,14 +223,17 @@ def give_up(jobs: Iterable[Future[Any]], why: str) -> NoReturn:
 
 
 def write(output: Path, data: bytes, exports: dict[str, int], target: Target) -> None:
-    """An object and its manifest, or the index of a library; each written whole, then renamed: who reads never sees half a file."""
+    """An object and its manifest, or the index of a library; each written whole, then renamed: who reads never sees half a file.
+
+    The object last: where it is, its manifest is.
+    """
     manifest = {
         "exports": exports,
         "lanes": target.lanes,
         "cpu": target.cpu,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    for path, content in ((output, data), (output.with_suffix(".json"), json.dumps(manifest).encode())):
+    for path, content in ((output.with_suffix(".json"), json.dumps(manifest).encode()), (output, data)):
         partial = output.with_suffix(f".{os.getpid()}")
         try:
             partial.write_bytes(content)

@@ -107,7 +107,13 @@ class Engine:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two processes do not build the same library at once."""
+    """Hold a lock file, so that two processes do not build the same library at once; who must wait for it says so."""
     with path.open("w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            from rt_native.terminal import Terminal
+
+            Terminal(stderr=True).print(f"Waiting for another process, which compiles {path.stem!r} ...")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield

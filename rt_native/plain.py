@@ -116,7 +116,8 @@ class _Function(Expressions):
         self._places: dict[str, tuple[Any, Any]] = {}
         self._loops: list[tuple[Any, Any, dict[str, str]]] = []
         self._reached: set[Any] = set()
-        for parameter, kind, value in zip(definition.args.args, arguments, self.llvm.args, strict=True):
+        parameters = (*definition.args.posonlyargs, *definition.args.args)
+        for parameter, kind, value in zip(parameters, arguments, self.llvm.args, strict=True):
             self._store(parameter.arg, Value(kind, value))
         if isinstance(definition, ast.Lambda):
             self._give(self.visit(definition.body))

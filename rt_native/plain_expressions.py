@@ -61,9 +61,11 @@ class Expressions(ast.NodeVisitor):
         values = [self._constant(operand) for operand in operands]
         if not all(isinstance(value, int | float) for value in values):
             return UNKNOWN
+        if isinstance(op, ast.operator | ast.Invert | ast.USub) and any(isinstance(value, bool) for value in values):
+            return UNKNOWN  # Numba's `~True` is False
         try:
             found = operator_of(op)(*values)
-        except ArithmeticError:  # division by zero
+        except (ArithmeticError, ValueError):  # division by zero, a shift by less than none
             return UNKNOWN
         if isinstance(found, int) and not -(1 << 63) <= found < 1 << 63:
             raise NotPlain(f"{found} is no int64")
@@ -131,8 +133,11 @@ class Expressions(ast.NodeVisitor):
         return self._decided(isinstance(node.op, ast.And), node.values)
 
     def _decided(self, by_false: bool, nodes: list[ast.expr]) -> Value:
+        known = self._constant(nodes[0])
+        if len(nodes) > 1 and known is not UNKNOWN and bool(known) == by_false:  # what is known is never the value
+            return self._decided(by_false, nodes[1:])
         first: Value = self.visit(nodes[0])
-        if len(nodes) == 1:
+        if len(nodes) == 1 or known is not UNKNOWN:
             return first
         rest, itself = (lambda: self._decided(by_false, nodes[1:])), (lambda: first)
         return self._choice(first, rest, itself) if by_false else self._choice(first, itself, rest)

@@ -85,8 +85,9 @@ class Sliced:
 
     def __str__(self) -> str:
         return (
-            f"in slices of {self.slice_ns / 1e3:,.0f} us a run of {self.run_ns / 1e6:,.3f} ms{self.cores} takes {self.cycles:,} "
-            f"cycles: in a task of 1 ms a result is {self.cycles:,} ms old; longest piece {self.longest_ns / 1e3:,.0f} us"
+            f"in slices of {_us(self.slice_ns)} a run of {_us(self.run_ns)}{self.cores} takes {self.cycles:,} "
+            f"{'cycle' if self.cycles == 1 else 'cycles'}: in a task of 1 ms a result is {self.cycles:,} ms old; "
+            f"longest piece {_us(self.longest_ns)}"
         )
 
     @property
@@ -130,6 +131,10 @@ def why_not(program: Program) -> str:
                 "a run is done; export it with a fixed number of iterations, or run it whole in a slower task"
             )
     return ""
+
+
+def _us(ns: int) -> str:
+    return f"{ns / 1e3:,.{0 if ns >= 100_000 else 2}f} us"
 
 
 def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None, threads: int = 1) -> Sliced:

@@ -36,6 +36,8 @@ def compile(
 
     console, binding = Terminal(), parse_binding(shape, value, bound, state)
     target = output or model.parent / f"{model.stem}.rtp"
+    if output is None and target == model:
+        raise typer.BadParameter(f"{model} is compiled already; --output FILE writes it anew", param_hint="MODEL")
     check_outputs(model, files={"--output": target})
     with explained(Terminal(stderr=True)):
         import rt_engine

@@ -73,13 +73,10 @@ def _measured(errors: Any, path: Path, options: dict[str, Any], seconds: float) 
     with Progress(console=errors, transient=True) as bar:
         task = bar.add_task(f"measuring {path.name}", total=1.0)
         tuned = tune(model, seconds, lambda share: bar.update(task, completed=share))
-    if tuned.rows:
-        try:
-            keep(KERNELS, tuned.chosen)
-        except OSError as error:
-            raise typer.BadParameter(
-                f"what was chosen cannot be kept: {error}", param_hint="RT_ENGINE_CACHE"
-            ) from error
+    try:
+        keep(KERNELS, tuned.chosen)
+    except OSError as error:
+        raise typer.BadParameter(f"what was chosen cannot be kept: {error}", param_hint="RT_ENGINE_CACHE") from error
     return tuned
 
 
@@ -89,6 +86,9 @@ def _show(found: dict[str, Tuned]) -> None:
     figures = (Column(name, right=True) for name in ("fixed", "chosen", "block", "cut", "gain"))
     table = Sheet((Column("model, node", folds=True), Column("kernel and sizes", folds=True), *figures))
     for name, tuned in found.items():
+        if not tuned.records:
+            table.add(Path(name).name, "nothing to choose: its kernels work in one way alone", *[""] * 5)
+            continue
         told = f"{tuned.records} records with a choice, {len(tuned.rows)} shapes changed, {tuned.rounds} rounds"
         run = (f"{tuned.fixed_ns / 1e3:,.1f} us", f"{tuned.fixed_ns * tuned.ratio / 1e3:,.1f} us")
         table.add(Path(name).name, told, *run, "", "", f"{1 - tuned.ratio:.1%}")

@@ -152,7 +152,8 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
             raise StationFileError([Problem(path, 0, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
         text = content.decode("utf-8")
     except OSError as error:
-        raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}")]) from error
+        help_ = "; `rt-engine new FOLDER` makes a first station" if isinstance(error, FileNotFoundError) else ""
+        raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}{help_}")]) from error
     except UnicodeDecodeError as error:
         raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
     return _parsed(path, text)

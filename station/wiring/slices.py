@@ -31,7 +31,7 @@ class Spread:
         took, longest, latency = (format_duration(ns) for ns in (self.run_ns, self.longest_ns, self.latency_ns))
         return (
             f"task {self.task}: a run of model {self.model} takes {took}{self.cores}, in slices of {format_duration(self.slice_ns)} "
-            f"{self.cycles:,} cycles: a result is {latency} old; longest piece {longest}"
+            f"{self.cycles:,} {'cycle' if self.cycles == 1 else 'cycles'}: a result is {latency} old; longest piece {longest}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from rt_native.lang import inline, load_f64, load_i64, load_u8, stack, store_f64, store_i8, store_i64
 
-_TWO, _NAMES, _NONE, _IS_ON, _AREA = 2, (3, 5, 8), (), True, 64
+_TWO, _NAMES, _NONE, _IS_ON, _IS_OFF, _AREA = 2, (3, 5, 8), (), True, False, 64
 
 
 @inline
@@ -109,4 +109,9 @@ def parts(a, b):
     return pair[0] * 3 + pair[-2] - pair[2]
 
 
-PIECES = (arithmetic, choices, loops, several, fractions, steps, parts)
+def constants(a, b, /):
+    """What is known is never the value of `and` and `or`."""
+    return (_IS_ON and a) * 3 + (_IS_OFF or b) + (_IS_OFF or a) - (_IS_OFF and a)
+
+
+PIECES = (arithmetic, choices, loops, several, fractions, steps, parts, constants)

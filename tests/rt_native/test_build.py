@@ -79,3 +79,19 @@ def test_a_full_disk_leaves_no_half_of_an_object(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         build.write(tmp_path / "gemm.o", b"object", {}, host())
     assert not list(tmp_path.iterdir())
+
+
+def test_an_object_has_its_manifest_though_the_disk_becomes_full_between_them(tmp_path, monkeypatch):
+    """An object alone would be taken for built."""
+    whole, left = build.Path.replace, [1]
+
+    def full(self, path):
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return whole(self, path)
+
+    monkeypatch.setattr(build.Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        build.write(tmp_path / "gemm.o", b"object", {}, host())
+    assert [path.name for path in tmp_path.iterdir()] == ["gemm.json"]

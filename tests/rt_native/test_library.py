@@ -118,7 +118,7 @@ def test_a_source_that_is_edited_while_it_is_compiled_leaves_no_object(library):
     assert edited.function("answer")(20) == 42
 
 
-def test_a_source_that_is_edited_while_another_process_builds_is_seen(library):
+def test_a_source_that_is_edited_while_another_process_builds_is_seen(library, capsys):
     """What is compiled is what the name says, also when the build had to wait."""
     waiting = library(constant=1)
     old = waiting.objects()
@@ -131,6 +131,7 @@ def test_a_source_that_is_edited_while_another_process_builds_is_seen(library):
             time.sleep(0.01)
         library(constant=2)
     building.join()
+    assert "Waiting for another process, which compiles 'sample-" in capsys.readouterr().err
     assert not any(path.exists() for path in old.values()) and waiting.is_built()
     assert waiting.function("answer")(20) == 42
 

@@ -64,6 +64,21 @@ def _with_infinities(function, a, b):
         return int(type(function)(function.__code__, names)(np.float64(a), b))
 
 
+def inverted(a):
+    return a + (~plain_native._IS_ON)
+
+
+def shifted(a):
+    return a if a > 0 else 1 << -1
+
+
+def test_constants_are_what_numba_makes_of_them():
+    """`~True` is False there; and a shift by less than none is no mistake of who translates."""
+    for function in (inverted, shifted):
+        native, _held = compiled(function)
+        assert native(5) == 5
+
+
 def test_a_step_over_the_last_number_ends_the_loop():
     def steps(a):
         count = 0

@@ -54,6 +54,14 @@ def test_shapes_and_states_are_compiled_in(recurrent, tmp_path):
     assert [str(s) for s in (*made.inputs, *made.state)] == ["x: float32[3, 4]", "h: float32[3, 4]"]
 
 
+def test_what_is_compiled_already_is_told_so(recurrent, tmp_path):
+    made = tmp_path / "m.rtp"
+    command("compile", recurrent, "--shape", "x=3,4", "--shape", "h=3,4")
+    assert "is compiled already" in command("compile", made, code=2)
+    command("compile", made, "-o", tmp_path / "again.rtp")
+    assert (tmp_path / "again.rtp").read_bytes() == made.read_bytes()
+
+
 def test_wrong_words_are_refused(recurrent, tmp_path):
     """A state or shape that is none, a file that cannot be written, the model as its own output."""
     assert "h2 is no state" in command("compile", recurrent, "--state", "h2", code=2).replace('"', "")

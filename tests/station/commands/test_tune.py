@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.run import chosen
+from rt_engine.run.native import KERNELS
 from station.cli import app
 from tests.rt_engine.tune.test_tuning import product
 
@@ -37,7 +38,14 @@ def test_a_table_and_all_figures(folder, model, tmp_path):
     found = json.loads((tmp_path / "all.json").read_text())[str(model)]
     assert found["records"] == 1
     assert found["fixed_ns"] > 0
-    assert folder.is_dir() == bool(found["rows"])
+    assert folder.is_dir()
+
+
+def test_a_model_without_a_choice_is_told_so_and_is_tuned(folder, tmp_path):
+    (tmp_path / "m.rtp").write_bytes(to_bytes(product(rows=1).program))
+    told = _command(tmp_path / "m.rtp", "--seconds", "0.1")
+    assert "nothing to choose" in told and "0.0 us" not in told
+    assert chosen.chosen_for(KERNELS).words.startswith("tuned: 0 shapes")
 
 
 def test_what_was_measured_is_forgotten(folder):

@@ -316,7 +316,9 @@ def test_a_file_that_cannot_be_read_has_no_line(tmp_path):
     """Nobody looks for line 1 of a file that is not there."""
     with pytest.raises(StationFileError) as caught:
         read_station(tmp_path / "none.toml")
-    assert str(caught.value) == f"{tmp_path / 'none.toml'}: error: cannot be read: No such file or directory"
+    assert str(caught.value) == (
+        f"{tmp_path / 'none.toml'}: error: cannot be read: No such file or directory; `rt-engine new FOLDER` makes a first station"
+    )
 
 
 FOLLOW_UPS = {

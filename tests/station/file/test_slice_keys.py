@@ -72,9 +72,7 @@ def test_check_and_bench_say_how_many_cycles_a_run_takes(tmp_path):
     said = CliRunner().invoke(app, ["check", str(path)])
     assert said.exit_code == 0, said.output
     words = " ".join(said.output.split())
-    assert re.search(
-        r"task axis: a run of model mean takes .*in slices of 300 us 1 cycles: a result is 1 ms old", words
-    )
+    assert re.search(r"task axis: a run of model mean takes .*in slices of 300 us 1 cycle: a result is 1 ms old", words)
     (found,) = json.loads(CliRunner().invoke(app, ["check", "--json", str(path)]).output)
     (one,) = found["slices"]
     assert (one["task"], one["cycles"], one["latency_ns"]) == ("axis", 1, 1_000_000)
