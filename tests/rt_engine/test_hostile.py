@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, RunError, ShapeBindingError
-from rt_engine.passes import control, sequences
+from rt_engine.passes import loops, sequences
 from rt_engine.status import Status
 from tests.fuzz.campaign import campaign
 from tests.fuzz.mutate import DOORS, PLANTED
@@ -316,7 +316,7 @@ def circle():
 @pytest.mark.parametrize("name", BOMBS)
 def test_what_multiplies_is_refused(name, monkeypatch):
     """A few bytes that ask for years, or for more memory than there is."""
-    monkeypatch.setattr(control, "MOST_TOGETHER", 2_000)
+    monkeypatch.setattr(loops, "MOST_TOGETHER", 2_000)
     monkeypatch.setattr(sequences, "MOST_TOGETHER", 2_000)
     make, words = BOMBS[name]
     with pytest.raises(EngineError, match=words):

@@ -38,8 +38,8 @@ def tells_far(run: Run) -> None:
 def test_a_shadow_in_slices_that_are_too_short_for_it_says_so_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would never end a run, as it begins no part that may not fit."""
 
-    def longer(context: Any, slice_ns: int) -> Any:
-        return dataclasses.replace(slice_runs(context, slice_ns), surely_ns=2 * slice_ns)
+    def longer(context: Any, slice_ns: int, **options: Any) -> Any:
+        return dataclasses.replace(slice_runs(context, slice_ns, **options), surely_ns=2 * slice_ns)
 
     slot = rt_engine.ModelSlot(scale(1))
     built, _, _ = task("a", slot, 0.002)

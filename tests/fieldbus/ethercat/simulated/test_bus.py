@@ -116,6 +116,7 @@ def test_frames_are_delayed_doubled_and_lost_on_the_wire():
         assert answers({"do": "delay", "ns": 30_000_000}) > 30_000_000
         bus.order({"do": "lose"})
         master.send(pack([COUNT]))
+        wait_for(lambda: bus.counters()["lost"] == 1)
         answers({"do": "calm"})
         assert [bus.counters()[name] for name in ("doubled", "late", "lost", "frames")] == [1, 1, 1, 4]
 
