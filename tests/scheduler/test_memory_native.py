@@ -307,6 +307,8 @@ def test_a_scheduler_resets_one_task_or_all() -> None:
         wait_for(lambda: scheduler.stats()["with"].state_resets == 1)
         scheduler.reset_state()
         wait_for(lambda: scheduler.stats()["with"].state_resets == 2)
+        begun = scheduler.stats()["with"].cycles
+        wait_for(lambda: scheduler.stats()["with"].cycles > begun + 5)  # it goes towards 8 by halves
         assert scheduler.stats()["without"].state_resets == 0
     (reader,) = slot.readers
     assert reader.context.state["h_in"][0] > 7
