@@ -10,13 +10,12 @@ zeros up to whole half vectors in every group.
 from math import inf
 from typing import Any
 
-from numba import float32
-
 from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, NARROW_PANEL, TALLEST
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.blocks import at_once
 from rt_engine.kernels.parts.registers import TILES, of_six
+from rt_engine.kernels.parts.scalars import to_f32, to_f64
 from rt_engine.kernels.parts.window_tile import make_window_tiles
 from rt_native.lang import fill_bytes, inline, stack, store_f32, store_f64
 from rt_native.vector import Vector, f32x, f64x
@@ -212,15 +211,5 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any,
         return 0
 
 
-@inline
-def _to_f32(x):
-    return float32(x)
-
-
-@inline
-def _to_f64(x):
-    return x
-
-
-_make(f32x, "f32", _SHAPES, _to_f32, store_f32)
-_make(f64x, "f64", _SMALL, _to_f64, store_f64)
+_make(f32x, "f32", _SHAPES, to_f32, store_f32)
+_make(f64x, "f64", _SMALL, to_f64, store_f64)

@@ -8,8 +8,6 @@ in one line, and reads each pixel once for all its outputs (`parts.line_tile`).
 
 from typing import Any
 
-from numba import float32
-
 from rt_engine.kernels.interface.conv import DEPTHWISE
 from rt_engine.kernels.interface.panels import HALF
 from rt_engine.kernels.parts.abi import kernel
@@ -17,6 +15,7 @@ from rt_engine.kernels.parts.blocks import at_once
 from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.line_tile import make_line_tiles
 from rt_engine.kernels.parts.registers import TILES
+from rt_engine.kernels.parts.scalars import to_f32, to_f64
 from rt_native.lang import fill_bytes, inline, stack
 from rt_native.vector import Vector, f32x, f64x
 
@@ -116,15 +115,5 @@ def _make(vector: Vector, suffix: str, sharing: tuple[tuple[int, int], ...], cas
         return 0
 
 
-@inline
-def _to_f32(x):
-    return float32(x)
-
-
-@inline
-def _to_f64(x):
-    return x
-
-
-_make(f32x, "f32", _SHARING, _to_f32)
-_make(f64x, "f64", (), _to_f64)
+_make(f32x, "f32", _SHARING, to_f32)
+_make(f64x, "f64", (), to_f64)

@@ -8,13 +8,12 @@ written.
 
 from typing import Any
 
-from numba import float32
-
 from rt_engine.kernels.interface.gemm import GEMM, NARROW_PANEL, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.blocks import at_once
 from rt_engine.kernels.parts.registers import TILES, of_six
+from rt_engine.kernels.parts.scalars import to_f32, to_f64
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 from rt_native.vector import BYTES, Vector, f32x, f64x
@@ -158,15 +157,5 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         return 0
 
 
-@inline
-def _to_f32(x):
-    return float32(x)
-
-
-@inline
-def _to_f64(x):
-    return x
-
-
-_make(f32x, "f32", load_f32, store_f32, _to_f32)
-_make(f64x, "f64", load_f64, store_f64, _to_f64)
+_make(f32x, "f32", load_f32, store_f32, to_f32)
+_make(f64x, "f64", load_f64, store_f64, to_f64)

@@ -11,11 +11,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Final
 
 from station.latency.loads import loads
-
-NORMAL_NICE: Final = 0
 
 
 def main(name: str, core: str, seconds: str) -> None:
