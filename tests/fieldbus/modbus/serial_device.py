@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import struct
 import threading
 import time
@@ -63,6 +64,8 @@ class Serial:
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_open = False
+        for thread in self._threads:
+            thread.join()  # before it is closed: a late answer would go to whoever gets the descriptor's number next
         os.close(self._other)
         os.close(self._end)
 
@@ -70,7 +73,11 @@ class Serial:
         data = b""
         with suppress(OSError):
             while self._is_open:
-                data += os.read(self._end, 512)
+                if not select.select([self._end], [], [], 0.01)[0]:
+                    continue
+                if not (came := os.read(self._end, 512)):
+                    return
+                data += came
                 while len(data) >= 8:
                     nbytes = 9 + data[6] if data[1] in (15, 16) else 8
                     if len(data) < nbytes:

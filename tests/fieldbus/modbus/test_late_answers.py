@@ -218,9 +218,9 @@ def test_a_port_that_is_gone_is_told() -> None:
         link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.005, 0.3)
         with link:
             assert link.wait_up(PATIENCE_S)
-            os.close(device._end)
+            with open(os.devnull, "r+b", buffering=0) as nothing:
+                os.dup2(nothing.fileno(), device._end)
             wait_for(lambda: link.status().lost_reason.startswith(f"the serial port {device.port} is gone"))
-            device._end = os.open("/dev/null", os.O_RDWR)
 
 
 @pytest.mark.parametrize(
