@@ -8,11 +8,13 @@ compiles something starts it again.
 import fcntl
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from threading import Thread
+from typing import Protocol
 
 from rt_native import isolated
 from rt_native.cache import cache_folder
@@ -25,8 +27,6 @@ _STARTED: set[str] = set()
 """Libraries for which this process has started it."""
 _TAKEN: set[int] = set()
 """Cores that it stays off."""
-_RUNNING: list[Any] = []
-"""What this process has started, so that their standard input stays open."""
 
 
 class Whole(Protocol):
@@ -66,17 +66,23 @@ def start(*libraries: Whole) -> None:
         return
     _STARTED.update(library.name for library in new)
     given = [f"{library.name}={','.join(library.modules)}" for library in new]
+    taken = ",".join(map(str, sorted(_TAKEN)))
+    command = isolated.command("rt_native.rest", taken, *given, writes_bytecode=False, bound=signal.SIGKILL)
+    Thread(target=_run, args=(command,), name="background", daemon=True).start()
+
+
+def _run(command: Sequence[str]) -> None:
+    """In a thread that lasts as long as the program or this process: the program is bound to it, and waited for."""
     with suppress(OSError):  # no process: the next start tries again
-        _RUNNING.append(
-            subprocess.Popen(
-                isolated.command("rt_native.rest", ",".join(map(str, sorted(_TAKEN))), *given, writes_bytecode=False),
-                stdin=subprocess.PIPE,  # nothing is written: it ends where this process does
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=isolated.environment(),
-                cwd="/",
-                start_new_session=True,  # it is ended with all that it started
-            )
+        subprocess.run(
+            command,
+            check=False,  # what fails is told in the cache
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=isolated.environment(),
+            cwd="/",
+            start_new_session=True,  # a group of its own, which yields as a whole
         )
 
 

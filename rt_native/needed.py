@@ -70,12 +70,9 @@ class Needed:
         wanted, found = tuple(names), dict[str, tuple[dict[str, int], bytes]]()
         self.need(wanted)
         for name in wanted:
-            module = self._home[name][0]
-            whole = stored(self._objects[module])
-            alone = whole or stored(piece(self._objects[module], name))
-            if alone is None:
+            if (here := self._stored(name)) is None:
                 raise BuildError(f"{cache_folder()} was changed while it was read; start again")
-            found[f"{module.rpartition('.')[2] if whole else name}.o"] = alone
+            found[here[0]] = here[1]
         return found
 
     def need(self, names: Iterable[str]) -> None:
@@ -119,12 +116,21 @@ class Needed:
             table = json.loads(found[1])
             self._home = {name: (module, nargs) for module, of in table.items() for name, nargs in of.items()}
         for name in self._missing(wanted):
-            module = self._objects[self._home[name][0]]
-            if name not in self._engines and (found := stored(module) or stored(piece(module, name))):
-                exports = found[0]
+            if name not in self._engines and (here := self._stored(name)):
+                exports, _ = here[1]
                 # What is loaded already is what tasks have addresses of.
-                self._engines = dict.fromkeys(exports, Engine([found])) | self._engines
+                self._engines = dict.fromkeys(exports, Engine([here[1]])) | self._engines
         return bool(self._home) and not self._missing(wanted)
+
+    def _stored(self, name: str) -> tuple[str, tuple[dict[str, int], bytes]] | None:
+        """(member, (exports, object)) of the module that has an export, or of the export alone; None where neither is there.
+
+        The module is looked for again at the end: who writes it removes its pieces.
+        """
+        module = self._home[name][0]
+        path = self._objects[module]
+        whole, alone = (f"{module.rpartition('.')[2]}.o", path), (f"{name}.o", piece(path, name))
+        return next(((member, found) for member, file in (whole, alone, whole) if (found := stored(file))), None)
 
     def _compile(self, wanted: list[str]) -> None:
         self._refuse_edited("start again")
@@ -150,7 +156,8 @@ def piece(module: Path, export: str) -> Path:
 
 
 def forget_pieces(objects: Iterable[Path]) -> None:
-    """Remove pieces of modules that are there as a whole."""
+    """Remove pieces of modules that are there as a whole, but for what another process is writing (`build.write`)."""
     for path in objects:
-        for part in path.parent.glob(f"{path.stem}.*.*"):
-            part.unlink(missing_ok=True)
+        for kind in ("o", "json"):
+            for part in path.parent.glob(f"{path.stem}.*.{kind}"):
+                part.unlink(missing_ok=True)

@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,21 +52,8 @@ def stay_off(taken: str) -> None:
         os.sched_setaffinity(0, free)
 
 
-def end_with_starter() -> None:
-    """End, with all that was started from here, when standard input does: who started this has ended."""
-
-    def wait() -> None:
-        os.read(0, 1)  # nothing is written: it ends
-        if os.getsid(0) == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main() -> None:
     """Build the libraries that the command line names: cores of tasks, then NAME=MODULE,MODULE ..."""
-    end_with_starter()
     yield_to_all()
     taken, *libraries = sys.argv[1:]
     stay_off(taken)

@@ -113,8 +113,8 @@ def test_a_program_is_not_begun_whose_starter_has_ended():
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, b"")
 
 
-OUTLIVES = {"rt_native/background.py", "benchmarks/soak/stations.py"}
-"""The background ends when the pipe from its starter does (test_needed.py); stations of the soak are started in threads that end."""
+OUTLIVES = {"benchmarks/soak/stations.py"}
+"""Stations of the soak are started in threads that end."""
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from select import select
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from rt_native.errors import BuildError, NotBuiltError
 from rt_native.library import Library
 from rt_native.needed import Needed
 from tests import ROOT
+from tests.waiting import PATIENCE_S, wait_for
 
 ONE = """
 from rt_native.lang import export
@@ -176,7 +178,7 @@ def test_the_share_of_a_session_that_others_began_is_theirs(monkeypatch):
 def test_the_background_may_be_switched_off(mode, monkeypatch):
     """By any word of the variable."""
     begun: list[object] = []
-    monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: begun.append(1))
+    monkeypatch.setattr(background, "Thread", lambda **_: SimpleNamespace(start=lambda: begun.append(1)))
     monkeypatch.setattr(background, "_STARTED", set())
     ours = Library("ours", ("rt_native.histogram_native",))
     monkeypatch.setenv("RT_ENGINE_COMPILE", mode)
@@ -196,7 +198,7 @@ def test_what_users_bring_is_not_compiled_in_the_background(make, monkeypatch):
 
 
 def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
-    """A program of its own; it ends with its starter, leaves nothing that hinders the next; what failed is told."""
+    """A program of its own; one that is killed leaves nothing that hinders the next; what failed is told."""
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
     module = "rt_native.histogram_native"
@@ -207,19 +209,65 @@ def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
             "the rest of 'sample' is compiled in the background, at the lowest priority: 3 of 7 done"
             in background.words()
         )
-        waiting = subprocess.Popen(run, cwd=ROOT, env=os.environ, stdin=subprocess.PIPE, start_new_session=True)
-        assert waiting.stdin
-        waiting.stdin.close()  # as where who started it ends
-        assert waiting.wait() == -signal.SIGKILL
+        with subprocess.Popen(run, cwd=ROOT) as waiting:
+            waiting.kill()
     assert background.words() == ""
-    with subprocess.Popen(run, cwd=ROOT, stdin=subprocess.PIPE) as compiles:
-        assert compiles.wait() == 0
+    subprocess.run(run, cwd=ROOT, check=True)
     assert Library("sample", (module,)).is_compiled() and background.words() == ""
     run[-1] = "sample=rt_native.nowhere"
-    with subprocess.Popen(run, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as fails:
-        assert fails.wait() == 1
+    assert subprocess.run(run, cwd=ROOT, stderr=subprocess.DEVNULL, check=False).returncode == 1
     assert background.words().startswith("compiling 'sample' in the background failed: ")
     assert Path(tmp_path / "background.json").exists()
+
+
+STARTER = """
+import os, sys
+from rt_native import background, isolated
+from rt_native.library import Library
+command = isolated.command
+isolated.command = lambda *_, bound=0, **__: command("rt_native.program", "sh", "-c", sys.argv[1], bound=bound)
+background.start(Library("ours", ("rt_native.histogram_native",)))
+sys.stdin.readline()
+if os.fork():
+    print("forked", flush=True)
+sys.stdin.read()
+"""
+"""Starts a shell in place of the compiler; on a line, forks a child that lasts as long as our pipe."""
+
+
+def test_the_background_ends_with_its_starter_whatever_children_that_has(tmp_path):
+    """A child of the starter has all that the starter had open; our other pipe closes when the last of the compiler is gone."""
+    os.mkfifo(tmp_path / "told")
+    run = [sys.executable, "-c", STARTER, f"exec > '{tmp_path}/told'; echo begun; exec sleep 600"]
+    environment = {name: value for name, value in os.environ.items() if name != "RT_ENGINE_COMPILE"}
+    with subprocess.Popen(run, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as starter:
+        with (tmp_path / "told").open("rb", buffering=0) as told:
+            assert told.readline() == b"begun\n"
+            starter.stdin.write(b"\n")
+            starter.stdin.flush()
+            assert starter.stdout.readline() == b"forked\n"
+            starter.kill()
+            assert select([told], [], [], PATIENCE_S)[0] and told.read() == b""
+        starter.stdin.close()  # the child ends
+
+
+def test_a_background_that_has_ended_is_gone(tmp_path, monkeypatch):
+    """A station runs for months: its table of processes keeps nothing of what it compiled."""
+    path = tmp_path / "number"
+    monkeypatch.setattr(background.isolated, "command", lambda *_, **__: ["sh", "-c", f"echo $$ > {path}"])
+    monkeypatch.setattr(background, "_STARTED", set())
+    monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
+    background.start(Library("ours", ("rt_native.histogram_native",)))
+    wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+    wait_for(lambda: not Path(f"/proc/{int(path.read_text())}").exists())
+
+
+def test_pieces_that_another_process_is_writing_are_left_to_it(tmp_path):
+    """It would miss them when it gives them their name; those that have one are removed, of this module alone."""
+    for name in ("gemm-1.old.o", "gemm-1.old.json", "gemm-1.new.4711", "gemm-1.o", "gemm-12.old.o"):
+        (tmp_path / name).touch()
+    needed.forget_pieces([tmp_path / "gemm-1.o"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gemm-1.new.4711", "gemm-1.o", "gemm-12.old.o"]
 
 
 class Stub:
@@ -248,6 +296,21 @@ def test_what_tasks_run_stays_loaded_when_its_whole_module_comes(tmp_path, monke
     assert engines == [b"piece", b"whole"] and parts._engines["new"] is parts._engines["newer"]
 
 
+def test_a_module_that_comes_while_its_piece_is_looked_for_is_found(tmp_path, monkeypatch):
+    """Whoever compiles all writes the module between our two looks, and removes the piece."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    module, whole = tmp_path / "gemm-1.o", ({"old": 1}, b"whole")
+    looks = {module: [None, whole], needed.piece(module, "old"): [None]}
+    monkeypatch.setattr(needed, "stored", lambda path: looks[path].pop(0) if path in looks else index)
+    index = ({}, json.dumps({"gemm": {"old": 1}}).encode())
+    monkeypatch.setattr(needed, "Engine", lambda contents: [data for _, data in contents])
+    parts = Needed(Stub())
+    parts.need(("old",))
+    assert parts._engines["old"] == [b"whole"]
+    looks = {module: [None, whole], needed.piece(module, "old"): [None]}
+    assert parts.pieces(("old",)) == {"gemm.o": whole}
+
+
 def test_another_word_is_refused(monkeypatch):
     """Nobody who writes `no` finds out in the machine that it compiles."""
     monkeypatch.setenv("RT_ENGINE_COMPILE", "no")
@@ -260,7 +323,6 @@ def test_what_failed_says_why_and_is_forgotten_once_it_is_compiled(tmp_path, mon
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.setattr(rest, "yield_to_all", lambda: None)
     monkeypatch.setattr(sys, "argv", ["rest", "", "sample=rt_native.nowhere"])
-    monkeypatch.setattr(rest, "end_with_starter", lambda: None)
 
     def fails(*_, **__):
         raise BuildError(
