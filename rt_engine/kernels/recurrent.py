@@ -5,7 +5,7 @@
     cell_<type>            everything else that ONNX knows (`recurrent_general`)
 
 Records: `interface.recurrent`. Lengths are computed at run time: outside of 0 to steps the status is
-INDEX_OUT_OF_RANGE, nothing is written.
+INDEX_OUT_OF_RANGE, nothing is written. A row of length 0 hands on 0, not the state that it was given.
 
 Hidden units come in blocks of one vector. The input gates, x @ W + b of all steps, were made by one matrix product, its
 columns ordered by block, then by slot:

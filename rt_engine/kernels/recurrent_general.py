@@ -4,7 +4,8 @@
     activations     f | g << 8 | h << 16, of `cells.CELL_ACTIVATIONS`
 
 After the recurrent weights come, in `weights`, vectors as follows: the peepholes of i, o and f (each of whole blocks), and
-one line (two in float64) with clip, and alpha and beta of f, g and h.
+one line (two in float64) with clip, and alpha and beta of f, g and h. The clip limits what enters a gate, not c before h: so do
+ONNX Runtime and OpenVINO.
 
     GRU without `linear before reset`: weights are those of z and r, [block][k][2][lane], then those of n, [block][k][lane]
 """
@@ -146,8 +147,9 @@ def _make_general(of: Element) -> None:
                     if stage == 1 and flags & _COUPLED:
                         continue
                     x = gate_input(flags, stage, sums, bias, h + at, c + at, peepholes, at, every)
-                    limit = splat(scalar(settings))
-                    x = at_most(at_least(x, -limit), limit)
+                    if stage != 4:
+                        limit = splat(scalar(settings))
+                        x = at_most(at_least(x, -limit), limit)
                     which = activation_of(flags, stage)
                     alpha = splat(scalar(settings + (1 + 2 * which) * nbytes))
                     beta = splat(scalar(settings + (2 + 2 * which) * nbytes))

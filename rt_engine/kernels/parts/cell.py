@@ -118,10 +118,11 @@ def make_cell(name: str, module: str, of: Element, slots: Any, step: Any) -> Non
         c, scratch = work + 2 * vector_bytes, work + 3 * vector_bytes
         for row in range(batch):
             h, new_h = work, work + vector_bytes
-            start(h, state_at(record, record.h, row), hidden, blocks, flags & READ_H)
-            if has_c:
-                start(c, state_at(record, record.c, row), hidden, blocks, flags & READ_C)
             steps = length_of(record, row)
+            given = flags if steps else 0
+            start(h, state_at(record, record.h, row), hidden, blocks, given & READ_H)
+            if has_c:
+                start(c, state_at(record, record.c, row), hidden, blocks, given & READ_C)
             for number in range(min(steps, record.wanted)):
                 time = steps - 1 - number if record.reverse else number
                 place = row * times + time if record.layout else time * batch + row

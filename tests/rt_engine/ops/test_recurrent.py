@@ -72,7 +72,7 @@ def step(kind, x, h, c, w, r, b, p, acts, attributes):
     i = f(0, total[0] + pi * c)
     forget = 1 - i if attributes.get("input_forget") else f(0, total[2] + pf * c)
     c = forget * c + i * f(1, total[3])
-    return f(0, total[1] + po * c) * f(2, c), c
+    return f(0, total[1] + po * c) * acts[2](c), c
 
 
 def twin(kind, x, w, r, b, lengths, h0, c0, p, attributes):
@@ -81,7 +81,8 @@ def twin(kind, x, w, r, b, lengths, h0, c0, p, attributes):
     directions, n = r.shape[0], r.shape[2]
     acts = functions(kind, directions, attributes)
     y = np.zeros((steps, directions, batch, n))
-    y_h, y_c = np.array(h0, np.float64), np.array(c0, np.float64)
+    there = np.array(lengths)[:, None] > 0
+    y_h, y_c = np.where(there, h0, 0.0), np.where(there, c0, 0.0)
     for d in range(directions):
         reverse = attributes.get("direction") == "reverse" or d == 1
         for row in range(batch):
@@ -239,6 +240,19 @@ def test_onnxruntime(kind, hidden):
     peer = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
     for ours, theirs in zip(case.check(), peer, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_lengths_as_onnxruntime(kind, direction):
+    """A row of length 0 hands on 0, whatever it was given; clip limits the gates, not what LSTM makes of its cell."""
+    for extra in ({}, {"clip": 0.7}, {"linear_before_reset": 1} if kind == "GRU" else {}):
+        case = Case(kind, 4, 4, 3, 9, given="bhcl", direction=direction, **extra)
+        case.lengths = np.array([0, 4, 1, 3], np.int32)
+        model, feeds = case.model()
+        peer = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+        for ours, theirs in zip(case.check(), peer, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", [7, 14, 21, 25])
