@@ -374,6 +374,12 @@ class NativeLink(CyclicLink):
         self.exchange.lose()
         super()._lost(reason)
 
+    def _shut(self) -> None:
+        """A descriptor on which a phase is under way stays open: its number would be somebody else's, who is sent the rest."""
+        while not self.exchange.take():
+            continue
+        super()._shut()
+
     def _all_bad(self) -> None:
         self.exchange.lose()
         if self._is_in_python:

@@ -68,6 +68,9 @@ class Exchange:
     `lay`, `connect` and `arm` only while the exchange is its own (`is_mine`).
     """
 
+    wake_fd = -1
+    """An eventfd: something happened that only Python understands."""
+
     def __init__(self, inputs: Cells, outputs: Cells, timeout_ns: int, cycle_ns: int, silent_ns: int) -> None:
         self._block = Block(EXCHANGE.itemsize)
         self.address = self._block.address
@@ -107,10 +110,12 @@ class Exchange:
             self._table(name, [])
 
     def close(self) -> None:
-        """Give the descriptor back; nothing runs any more."""
+        """Give the descriptor back; nothing runs any more. Who has ended with the memory has ended with it, too."""
         if self.wake_fd >= 0:
             os.close(self.wake_fd)
             self.wake_fd = -1
+
+    __del__ = close
 
     # --- laying out ---------------------------------------------------------------------------------------------------
 

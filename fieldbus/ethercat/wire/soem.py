@@ -39,7 +39,8 @@ class Soem:
     """pysoem's master on an interface.
 
     A scan of its own waits for every word of the EEPROM of a slave that has left: a minute and more, and nothing ends it. So it is
-    left behind in a thread, with a socket that leads nowhere.
+    left behind in a thread, with a socket that leads nowhere. pysoem closes a number, as often as it is told to, whoever has it by
+    then: it is told once, when nothing uses its socket any more.
     """
 
     _left: ClassVar[list[threading.Thread]] = []
@@ -47,7 +48,8 @@ class Soem:
     def __init__(self, interface: str) -> None:
         self.master: Any = library().Master()
         self._thread: threading.Thread | None = None
-        self._is_left = False
+        self._lock = threading.Lock()
+        self._is_scanning = self._is_closed = False
         before = _sockets()
         try:
             self.master.open(interface)
@@ -61,8 +63,10 @@ class Soem:
     def scan(self, count: Callable[[], int], is_stopped: Callable[[], bool]) -> int:
         """Slaves get their addresses and are asked for PRE-OP; gives how many there are, 0 or less: none, or too many.
 
+        After an error only `close` is left to do.
+
         Args:
-            count: how many answer now.
+            count: how many answer now; its errors are the scan's.
 
         Raises:
             NoAnswerError: one left meanwhile, it takes too long, or it is stopped.
@@ -80,32 +84,45 @@ class Soem:
                 return found[0] if found else 0
             missed = missed + 1 if count() != first else 0
             if is_stopped():
-                self._leave("stopped while slaves were counted")
+                raise NoAnswerError("stopped while slaves were counted")
             if missed >= _MOST_MISSED:
-                self._leave("a slave came or went while they were counted: has one no power, or is a cable loose?")
+                raise NoAnswerError(
+                    "a slave came or went while they were counted: has one no power, or is a cable loose?"
+                )
             if time.monotonic() - begun_s > _SCAN_S + _EACH_S * max(first, 0):
-                self._leave("slaves take too long to be counted: does one come and go?")
+                raise NoAnswerError("slaves take too long to be counted: does one come and go?")
 
     def _scan(self, found: list[int]) -> None:
-        found.append(self.master.config_init(False) or 0)
-        if self._is_left:
-            self.master.close()
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_scanning = True
+        try:
+            found.append(self.master.config_init(False) or 0)
+        finally:
+            with self._lock:
+                self._is_scanning = False
+                if self._is_closed:
+                    self.master.close()
 
-    def _leave(self, why: str) -> None:
-        """Nothing that is under way reaches the bus any more."""
+    def close(self) -> None:
+        """Give the interface back. A scan that is under way does that at its end, and nothing of it reaches the bus any more."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            if self._is_scanning:
+                self._leave()
+            else:
+                self.master.close()
+
+    def _leave(self) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nowhere:
             nowhere.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, _DEAF_US))
             for fd in self._sockets:
                 os.dup2(nowhere.fileno(), fd)
         assert self._thread is not None
-        self._is_left = True
         Soem._left.append(self._thread)
-        raise NoAnswerError(why)
-
-    def close(self) -> None:
-        """Give the interface back; a scan that was left does that at its end."""
-        if not self._is_left:
-            self.master.close()
 
 
 def _sockets() -> set[int]:

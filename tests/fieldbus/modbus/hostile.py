@@ -2,8 +2,9 @@
 
 import socket
 import struct
-import threading
 import time
+
+from tests.devices import TcpDevice
 
 MODES = (
     "good", "garbage", "half", "silence", "exception", "write_exception", "refuse_register_0", "cut", "drip", "short",
@@ -17,43 +18,28 @@ class Hostile:
     def __init__(self) -> None:
         self.mode = "good"
         self.asked: list[tuple[int, bytes]] = []
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._socks: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._device = TcpDevice(self._serve)
+        self.port = self._device.port
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return self._device.connections
 
     def __enter__(self) -> "Hostile":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._listener.close()
-        for sock in self._socks:
-            sock.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._socks.append(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._device.close()
 
     def _serve(self, sock: socket.socket) -> None:
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream = sock.makefile("rb")
-            while head := stream.read(7):
-                tid, _, length, unit = struct.unpack(">HHHB", head)
-                pdu = stream.read(length - 1)
-                self.asked.append((pdu[0], pdu[1:]))
-                if not self._answer(sock, tid, unit, pdu[0], pdu[1:]):
-                    break
-        except OSError:
-            pass  # the client closed the connection
-        sock.close()
+        stream = sock.makefile("rb")
+        while head := stream.read(7):
+            tid, _, length, unit = struct.unpack(">HHHB", head)
+            pdu = stream.read(length - 1)
+            self.asked.append((pdu[0], pdu[1:]))
+            if not self._answer(sock, tid, unit, pdu[0], pdu[1:]):
+                break
 
     def _answer(self, sock: socket.socket, tid: int, unit: int, function: int, body: bytes) -> bool:
         """Send what the mode says; gives whether the connection stays."""

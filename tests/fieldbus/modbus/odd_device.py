@@ -2,10 +2,11 @@
 
 import socket
 import struct
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from tests.devices import TcpDevice
 
 Asked = tuple[int, int, bytes]
 """Unit, function code, body."""
@@ -38,34 +39,24 @@ class Odd:
     code: int = 6
     registers: dict[int, int] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
-    connections: int = 0
 
     def __enter__(self) -> "Odd":
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._socks: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._device = TcpDevice(self._serve)
+        self.port, self.hang_up = self._device.port, self._device.hang_up
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for sock in (self._listener, *self._socks):
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        self._device.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                self.connections += 1
-                self._socks.append(sock)
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return self._device.connections
 
     def _serve(self, sock: socket.socket) -> None:
         hears_from = time.monotonic() + self.deaf_s
-        with suppress(OSError, ValueError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream = sock.makefile("rb")
+        stream = sock.makefile("rb")
+        with suppress(ValueError):  # an answer that cannot be
             while head := stream.read(7):
                 transaction, _, length, unit = struct.unpack(">HHHB", head)
                 pdu = stream.read(length - 1)

@@ -1,11 +1,8 @@
 """What a Modbus device can do wrong, and what everybody sees of it: BAD within the timeout, and recovery."""
 
-import os
 import socket
 import struct
-import threading
 import time
-import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,6 +15,7 @@ from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import TcpClient
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Quality, Tag
+from tests.devices import SerialLine
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.waiting import PATIENCE_S, free_port, wait_for
 
@@ -227,26 +225,18 @@ class Line:
 
     def __init__(self) -> None:
         self.mode = "good"
-        self._end, other = os.openpty()
-        tty.setraw(other)
-        self.port = os.ttyname(other)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._line = SerialLine()
+        self.port, self.close = self._line.port, self._line.close
+        self._line.start(self._serve)
 
     def _serve(self) -> None:
-        while True:
-            try:
-                request = os.read(self._end, 64)
-            except OSError:
-                return
+        while request := self._line.read(64):
             if request[0] in (1, 2) and self.mode != "silence":
                 count = request[5]
                 body = bytes([request[0], 4, 2 * count]) + b"\0\7" * count
                 frame = body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
                 frame = {"crc": frame[:-1] + b"\xaa", "half": frame[:4]}.get(self.mode, frame)
-                os.write(self._end, frame)
-
-    def close(self) -> None:
-        os.close(self._end)
+                self._line.write(frame)
 
 
 @contextmanager
@@ -256,10 +246,12 @@ def serial_link(*tags: Tag) -> Iterator[tuple[Line, ModbusLink, Channel]]:
     transport = Rtu(line.port, parity="N", answer_s=0.03)
     link = ModbusLink("line", tags, transport, 0.005, TIMEOUT_S, backoff_s=(0.01, 0.05))
     channel = link.subscribe(ProcessImage(), [t.name for t in tags], "task")
-    with link:
-        assert link.wait_up(PATIENCE_S)
-        yield line, link, channel
-    line.close()
+    try:
+        with link:
+            assert link.wait_up(PATIENCE_S)
+            yield line, link, channel
+    finally:
+        line.close()
 
 
 @pytest.mark.parametrize("mode", ["crc", "half", "silence"])

@@ -2,10 +2,8 @@
 
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 
@@ -13,6 +11,7 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Quality, Tag
+from tests.devices import TcpDevice
 from tests.waiting import wait_for
 
 LIVE = 9
@@ -24,37 +23,28 @@ class Gateway:
 
     def __init__(self) -> None:
         self.registers: dict[int, int] = {}
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._device = TcpDevice(self._serve)
+        self.port, self.close = self._device.port, self._device.close
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return self._device.connections
 
     def _serve(self, sock: socket.socket) -> None:
-        with suppress(OSError), sock:
-            stream = sock.makefile("rb")
-            while head := stream.read(7):
-                number, _, length, unit = struct.unpack(">HHHB", head)
-                pdu = stream.read(length - 1)
-                if unit != LIVE:
-                    continue
-                address, value = struct.unpack(">HH", pdu[1:5])
-                answer = pdu
-                if pdu[0] == 6:
-                    self.registers[address] = value
-                else:
-                    answer = bytes([pdu[0], 2 * value]) + bytes(2 * value - 2) + b"\0\x2a"
-                sock.sendall(struct.pack(">HHHB", number, 0, len(answer) + 1, unit) + answer)
-
-    def close(self) -> None:
-        """No more connections."""
-        self._listener.close()
+        stream = sock.makefile("rb")
+        while head := stream.read(7):
+            number, _, length, unit = struct.unpack(">HHHB", head)
+            pdu = stream.read(length - 1)
+            if unit != LIVE:
+                continue
+            address, value = struct.unpack(">HH", pdu[1:5])
+            answer = pdu
+            if pdu[0] == 6:
+                self.registers[address] = value
+            else:
+                answer = bytes([pdu[0], 2 * value]) + bytes(2 * value - 2) + b"\0\x2a"
+            sock.sendall(struct.pack(">HHHB", number, 0, len(answer) + 1, unit) + answer)
 
 
 @pytest.fixture

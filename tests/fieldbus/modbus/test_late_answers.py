@@ -1,7 +1,6 @@
 """A serial line has no numbers: whatever comes late, twice or disturbed, a value is never another register's."""
 
 import itertools
-import os
 import random
 import threading
 import time
@@ -204,7 +203,7 @@ def test_a_line_on_which_somebody_else_talks() -> None:
             assert link.wait_up(PATIENCE_S)
 
             def talk() -> bool:
-                os.write(device._end, b"\x55")
+                device.line.write(b"\x55")
                 return "somebody else talks on it" in link.status().last_error
 
             wait_for(talk)
@@ -218,8 +217,7 @@ def test_a_port_that_is_gone_is_told() -> None:
         link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.005, 0.3)
         with link:
             assert link.wait_up(PATIENCE_S)
-            with open(os.devnull, "r+b", buffering=0) as nothing:
-                os.dup2(nothing.fileno(), device._end)
+            device.line.pull_out()
             wait_for(lambda: link.status().lost_reason.startswith(f"the serial port {device.port} is gone"))
 
 

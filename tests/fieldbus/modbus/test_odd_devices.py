@@ -1,14 +1,10 @@
 """Devices that are no specification: what people report of the field."""
 
-import os
 import re
 import select
 import socket
 import struct
-import threading
 import time
-import tty
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +23,7 @@ from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.modbus.plan import Options
 from fieldbus.modbus.protocol import PASSING
 from fieldbus.tags import Quality, Tag
+from tests.devices import SerialLine
 from tests.fieldbus.modbus.odd_device import Odd
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -330,24 +327,18 @@ class Hearing:
     def __init__(self, is_alive: bool) -> None:
         self.asked: list[bytes] = []
         self._is_alive = is_alive
-        self._end, self._other = os.openpty()
-        tty.setraw(self._other)
-        self.port = os.ttyname(self._other)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._line = SerialLine()
+        self.port, self.close = self._line.port, self._line.close
+        self._line.start(self._serve)
 
     def _serve(self) -> None:
-        with suppress(OSError):
-            while request := os.read(self._end, 64):
-                self.asked.append(request)
-                os.write(self._end, request)
-                if self._is_alive:
-                    count = request[5]
-                    body = request[:6] if request[1] == 6 else request[:2] + bytes([2 * count]) + b"\0\x4d" * count
-                    os.write(self._end, body + FramerRTU.compute_CRC(body).to_bytes(2, "big"))
-
-    def close(self) -> None:
-        os.close(self._end)
-        os.close(self._other)
+        while request := self._line.read(64):
+            self.asked.append(request)
+            self._line.write(request)
+            if self._is_alive:
+                count = request[5]
+                body = request[:6] if request[1] == 6 else request[:2] + bytes([2 * count]) + b"\0\x4d" * count
+                self._line.write(body + FramerRTU.compute_CRC(body).to_bytes(2, "big"))
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
@@ -371,21 +362,19 @@ def test_an_adapter_that_hears_itself(is_alive: bool) -> None:
 
 def test_a_broadcast_is_sent_and_never_confirmed() -> None:
     """Unit 0 of a serial line: no answer is awaited, no error counted; nobody says that the safe values arrived."""
-    end, other = os.openpty()
-    tty.setraw(other)
+    line = SerialLine()
     tag = Tag("setpoint", "uint16", "out", safe=5, address=ModbusAddress("holding", 10, unit=0))
-    transport = Rtu(os.ttyname(other), parity="N", answer_s=0.05)
+    transport = Rtu(line.port, parity="N", answer_s=0.05)
     link = ModbusLink("line", [tag], transport, 0.005, 1.0, habits=Habits(broadcast_pause_s=0.02))
     link.start()
     got = b""
     while len(got) < 40:
-        got += os.read(end, 256)
+        got += line.read(256)
     assert got[:6].hex() == "0006000a0005"
     wait_for(lambda: link.status().writes > 5)
     assert (link.status().errors, link.status().state) == (0, "up")
     assert not link.stop()
-    os.close(end)
-    os.close(other)
+    line.close()
 
 
 # --- numbers that mean nothing -----------------------------------------------------------------------------------------

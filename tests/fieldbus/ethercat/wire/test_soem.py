@@ -3,14 +3,18 @@
 import os
 import socket
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
-from fieldbus.errors import ConfigurationError
+from fieldbus.errors import ConfigurationError, ConnectionLostError
 from fieldbus.ethercat.protocol import ETHERTYPE, Command
+from fieldbus.ethercat.wire import soem as module
 from fieldbus.ethercat.wire.soem import Soem, library
 from fieldbus.ethercat.wire.wire import Datagram, packed
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, network
+from tests.waiting import PATIENCE_S, wait_for
 
 INDEX_AT = 17
 
@@ -41,3 +45,36 @@ def test_its_socket_is_known_and_hears_its_own_frames_alone():
                 assert own.recv(64)[INDEX_AT] == 3
         finally:
             soem.close()
+
+
+def test_a_socket_that_a_scan_still_uses_is_not_closed(monkeypatch):
+    """The interface goes down meanwhile: what the scan still sends reaches nobody, and it gives the socket back at its end, once."""
+    closed, begun, may_end = [], threading.Event(), threading.Event()
+    master = SimpleNamespace(
+        open=lambda _: None,
+        config_init=lambda _: begun.set() or may_end.wait(),
+        close=lambda: closed.append(True),
+    )
+    monkeypatch.setattr(module, "library", lambda: SimpleNamespace(Master=lambda: master))
+    counts = iter([4])
+
+    def count():
+        for number in counts:
+            return number
+        assert begun.wait(PATIENCE_S)
+        raise ConnectionLostError("network interface down")
+
+    soem = Soem("none")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        soem._sockets = [ours.fileno()]
+        with pytest.raises(ConnectionLostError):
+            soem.scan(count, lambda: False)
+        soem.close()
+        assert not closed
+        with pytest.raises(OSError, match="not connected"):
+            ours.send(b"a frame of the scan")
+        may_end.set()
+        wait_for(lambda: closed)
+        soem.close()
+        assert closed == [True]

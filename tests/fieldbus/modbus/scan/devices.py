@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
-import threading
 import time
-import tty
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fieldbus.errors import NoAnswerError
 from fieldbus.modbus.crc import with_crc
 from fieldbus.modbus.scan.asking import Asker, Clock
 from fieldbus.modbus.scan.wire import Oddities
+from tests.devices import SerialLine, TcpDevice
 
 FUNCTIONS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 Tables = Mapping[str, Mapping[int, int]]
@@ -107,72 +105,46 @@ class Device:
     @contextmanager
     def tcp(self) -> Iterator[int]:
         """On a port of this computer, which is given."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        device = TcpDevice(self._answer_all)
         try:
-            yield listener.getsockname()[1]
+            yield device.port
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with suppress(OSError):  # the other side closed it
-            self._answer_all(sock)
+            device.close()
 
     def _answer_all(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream, began, last, is_hung = sock.makefile("rb"), time.monotonic(), 0.0, False
-        with sock:
-            while len(head := stream.read(7)) == 7:
-                number, _, length, unit = struct.unpack(">HHHB", head)
-                pdu, now = stream.read(length - 1), time.monotonic()
-                is_hung = is_hung or pdu[0] in self.hangs_on
-                if (
-                    is_hung
-                    or now - began < self.deaf_s
-                    or now - last < self.gap_s
-                    or not (said := self.answer(unit, pdu))
-                ):
-                    continue
-                number = number if self.number is None else self.number
-                unit = unit if self.unit_said is None else self.unit_said
-                sock.sendall(struct.pack(">HHHB", number, 0, len(said) + 1, unit) + said)
-                last = time.monotonic()
+        while len(head := stream.read(7)) == 7:
+            number, _, length, unit = struct.unpack(">HHHB", head)
+            pdu, now = stream.read(length - 1), time.monotonic()
+            is_hung = is_hung or pdu[0] in self.hangs_on
+            if is_hung or now - began < self.deaf_s or now - last < self.gap_s or not (said := self.answer(unit, pdu)):
+                continue
+            number = number if self.number is None else self.number
+            unit = unit if self.unit_said is None else self.unit_said
+            sock.sendall(struct.pack(">HHHB", number, 0, len(said) + 1, unit) + said)
+            last = time.monotonic()
 
     @contextmanager
     def line(self) -> Iterator[str]:
         """At a serial port, whose name is given: a pseudoterminal, at any speed."""
-        end, other = os.openpty()
-        tty.setraw(other)
-        threading.Thread(target=self._serve_line, args=(end,), daemon=True).start()
+        line = SerialLine()
+        line.start(self._serve_line, line)
         try:
-            yield os.ttyname(other)
+            yield line.port
         finally:
-            os.close(end)
-            os.close(other)
+            line.close()
 
-    def _serve_line(self, end: int) -> None:
+    def _serve_line(self, line: SerialLine) -> None:
         data = b""
-        while True:
-            try:
-                data += os.read(end, 256)
-            except OSError:
-                return
+        while came := line.read(256):
+            data += came
             size = {17: 4, 43: 7}.get(data[1], 8) if len(data) > 1 else 8
             if len(data) < size:
                 continue
             frame, data = data[:size], b""
             assert with_crc(frame[:-2]) == frame
             said = self.answer(frame[0], frame[1:-2])
-            os.write(end, (frame if self.echo else b"") + (with_crc(frame[:1] + said) if said else b""))
+            line.write((frame if self.echo else b"") + (with_crc(frame[:1] + said) if said else b""))
 
 
 class Time(Clock):

@@ -1,18 +1,16 @@
 """Answers as they come: in pieces, late, with foreign numbers, after an echo, broken. What is odd is noted."""
 
-import os
 import socket
 import struct
-import threading
-import tty
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError
 from fieldbus.modbus.crc import with_crc
 from fieldbus.modbus.scan.wire import FIRST_NUMBER, RtuWire, TcpWire, frame_bytes
+from tests.devices import SerialLine, TcpDevice
 
 PDU = bytes([3, 0, 0, 0, 1])
 GOOD = bytes([3, 2, 0x12, 0x34])
@@ -26,24 +24,23 @@ def frame(number: int, unit: int, pdu: bytes) -> bytes:
 @contextmanager
 def tcp(*answers: bytes, closes: bool = False) -> Iterator[TcpWire]:
     """A wire to a peer that sends these, one for each request."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def serve() -> None:
-            sock, _ = server.accept()
-            with sock, suppress(OSError):  # the wire was closed
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for answer in answers:
-                    sock.recv(300)
-                    for byte in answer:
-                        sock.sendall(bytes([byte]))
-                if not closes:
-                    sock.recv(300)
+    def serve(sock: socket.socket) -> None:
+        for answer in answers:
+            sock.recv(300)
+            for byte in answer:
+                sock.sendall(bytes([byte]))
+        if not closes:
+            sock.recv(300)
 
-        threading.Thread(target=serve, daemon=True).start()
-        wire = TcpWire("127.0.0.1", server.getsockname()[1])
+    device = TcpDevice(serve)
+    wire = TcpWire("127.0.0.1", device.port)
+    try:
         wire.open(LONG_S)
         yield wire
+    finally:
         wire.close()
+        device.close()
 
 
 def test_an_answer_in_pieces():
@@ -103,24 +100,21 @@ def test_an_answer_to_another_function_is_none():
 @contextmanager
 def line(*answers: bytes) -> Iterator[RtuWire]:
     """A wire to a serial line on which these come, one after each request."""
-    end, other = os.openpty()
-    tty.setraw(other)
+    other_end = SerialLine()
 
     def serve() -> None:
         for answer in answers:
-            try:
-                os.read(end, 256)
-                os.write(end, answer)
-            except OSError:
-                return
+            if other_end.read(256):
+                other_end.write(answer)
 
-    threading.Thread(target=serve, daemon=True).start()
-    wire = RtuWire(os.ttyname(other), 19200, "N")
-    wire.open(LONG_S)
-    yield wire
-    wire.close()
-    os.close(end)
-    os.close(other)
+    other_end.start(serve)
+    wire = RtuWire(other_end.port, 19200, "N")
+    try:
+        wire.open(LONG_S)
+        yield wire
+    finally:
+        wire.close()
+        other_end.close()
 
 
 REQUEST = with_crc(bytes([1]) + PDU)
