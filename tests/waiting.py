@@ -10,7 +10,10 @@ from typing import Final
 PATIENCE_S: Final = 60.0
 """So long a busy machine may take for what takes it milliseconds when it is alone."""
 _PORTS: Final = range(11_000, 31_000)
-"""Below those that a system gives to whoever asks for any port: none of these is taken between `free_port` and its use."""
+"""Below those that a system gives to whoever asks for any port: none of these is taken between `free_port` and its use. Workers of one
+test run never get the same: each has every eighth.
+"""
+_WORKERS: Final = 8
 _TURNS: Final = itertools.count(os.getpid() * 101)
 
 
@@ -29,8 +32,9 @@ def wait_for(fact: Callable[[], object], timeout_s: float = PATIENCE_S, what: st
 
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody uses, another one each time."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     while True:
-        port = _PORTS[next(_TURNS) % len(_PORTS)]
+        port = _PORTS[(next(_TURNS) * _WORKERS + worker) % len(_PORTS)]
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:

@@ -46,7 +46,7 @@ class CommandError(ValueError):
 class Plant:
     """A machine, its Modbus server, and the faults that can be injected.
 
-    The machine moves on lazily: each request advances it to the present, so a read shows the state of that moment.
+    The machine moves on lazily: each request and each command advances it to the present, so what is read is of that moment.
     """
 
     def __init__(self, machine: Machine, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -113,6 +113,7 @@ class Plant:
         command = self._commands.get(name)
         if command is None:
             raise CommandError(f"unknown command {name!r}; commands: {', '.join(self._commands)}")
+        self.machine.advance(time.monotonic())
         try:
             return await command(*arguments)
         except (TypeError, ValueError) as exc:

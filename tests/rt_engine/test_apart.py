@@ -21,7 +21,7 @@ from rt_engine.program.rtp_file import write
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source, opened, opened_apart
 from tests.rt_engine.test_state import STATE, counter
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_who_closes_waits_for_nothing(file, hangs):
     thread.start()
     wait_for(lambda: bool(loader._children))
     loader.close()
-    thread.join(5.0)
+    thread.join(PATIENCE_S)
     assert [text.endswith("the station is stopping") for text in said] == [True]
     load()
     assert "no model is compiled any more" in said[1]

@@ -19,11 +19,13 @@ class RecordingDevice:
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepts = threading.Thread(target=self._accept, daemon=True)
+        self._accepts.start()
 
     def close(self):
         """Listen no more."""
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepts.join()
         self._listener.close()
 
     @property
@@ -56,7 +58,7 @@ class RecordingDevice:
 
 def text_for(device, name="bench", server=0, link=""):
     """A station with the model `mean` on this device; `server`: a Modbus server at that port; `link`: more lines of the link."""
-    table = f'[links.sim]\ntype = "modbus-tcp"\nhost = "127.0.0.1"\nport = {device.port}\ntimeout = "1 s"\n{link}'
+    table = f'[links.sim]\ntype = "modbus-tcp"\nhost = "127.0.0.1"\nport = {device.port}\ntimeout = "10 s"\n{link}'
     axis = AXIS.replace("a = {}", 'a = { address = "input 0" }').replace("b = {}", 'b = { address = "input 2" }')
     axis = axis.replace("{ direction", '{ address = "holding 0", direction')
     text = station_text(name, table, axis)

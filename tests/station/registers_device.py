@@ -17,14 +17,15 @@ class RegistersDevice:
         self.asked: list[tuple[int, int, int, int]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepts = threading.Thread(target=self._accept, daemon=True)
+        self._accepts.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc_info):
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepts.join()
         self._listener.close()
 
     @property

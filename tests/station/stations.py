@@ -16,7 +16,7 @@ SIM = """\
 type = "in-process"
 device = "device.py:device"
 cycle = "1 ms"
-timeout = "50 ms"
+timeout = "1 s"
 """
 PLC = """\
 [links.plc]

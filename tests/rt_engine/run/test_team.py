@@ -23,6 +23,7 @@ from rt_engine.run.team import Helpers, Team
 from rt_engine.status import Status
 from tests.rt_engine.program.golden_programs import run, stored
 from tests.rt_engine.run.cutting import feeds_of, large_models
+from tests.waiting import wait_for
 
 _KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
@@ -148,9 +149,7 @@ def test_a_helper_that_dawdles_ends_the_run_and_then_the_context_rests(model):
         other = _joined(model, team)  # another version of the task's model, whose memory nobody has: it runs
         assert _bits(other, feeds) == whole
         go_on.set()
-        until = time.monotonic() + 30
-        while team.helpers["busy"].any() and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: not team.helpers["busy"].any())
         team.fields["patience_ns"] = 60 * 10**9
         assert _bits(context, feeds) == whole
     finally:
@@ -182,11 +181,12 @@ def test_waiting_is_bounded_for_a_run_not_for_each_of_its_layers(model):
             _bits(context, feeds)
         assert team.stats().late == 1
         pause_s[0] = 0.0
-        until = time.monotonic() + 30
-        while team.helpers["busy"].any() and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: not team.helpers["busy"].any())
+        team.fields["patience_ns"] = (
+            60 * 10**9
+        )  # a busy machine may keep a helper for longer than the patience of before
         assert _bits(context, feeds) == whole and team.fields["resting"][0] == 0
-        assert 0 < team.fields["left_ns"][0] <= team.fields["patience_ns"][0]
+        assert 300_000_000 < team.fields["left_ns"][0] <= team.fields["patience_ns"][0]
     finally:
         helpers.stop()
     assert kept
@@ -237,9 +237,7 @@ def test_a_late_piece_that_fails_is_not_the_next_runs():
         with pytest.raises(RunError, match="HELPER_LATE"):
             _bits(context, feeds)
         go_on.set()
-        until = time.monotonic() + 30
-        while team.helpers["busy"].any() and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: not team.helpers["busy"].any())
         assert team.helpers["failed"].any()
         team.fields["patience_ns"] = 60 * 10**9
         begun.clear()  # so that the helper is waited for
@@ -463,8 +461,7 @@ def test_in_slices_a_helper_that_hangs_ends_the_run_at_last():
         assert [execute() for _ in range(PATIENCE)] == [MORE] * (PATIENCE - 1) + [Status.HELPER_LATE]
         assert execute() == Status.HELPER_LATE  # nor does the next run begin
         go_on.set()
-        while team.helpers["busy"].any():
-            time.sleep(0.001)
+        wait_for(lambda: not team.helpers["busy"].any())
         assert execute(60_000_000_000) == 0 and _outputs(context) == whole
     finally:
         go_on.set()

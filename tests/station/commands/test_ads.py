@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from typer.testing import CliRunner
@@ -25,13 +26,13 @@ class SystemService:
         self.is_odd = False
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 48899))
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         while True:
-            try:
-                data, peer = self._socket.recvfrom(2048)
-            except OSError:
+            data, peer = self._socket.recvfrom(2048)
+            if not data:  # shut down
                 return
             head = HEAD + data[8:11] + b"\x80" + self.net_id + struct.pack("<H", 10000)
             if self.is_odd:
@@ -45,6 +46,9 @@ class SystemService:
                 self._socket.sendto((head + b"\x06\0" + b"\0" * 4 + word).ljust(32, b"\0"), peer)
 
     def close(self) -> None:
+        with suppress(OSError):  # not connected: whoever waits is woken all the same
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
 
 

@@ -17,7 +17,7 @@ from pymodbus.exceptions import ModbusException
 
 from station.demo.machine import COMMAND_ADDRESS, SENSOR_REGISTERS, SENSORS, Hold
 from tests import ROOT
-from tests.waiting import wait_for
+from tests.waiting import free_port, wait_for
 
 FORCES = struct.unpack(">4H", struct.pack(">2f", 0.0, 0.0))
 
@@ -26,7 +26,13 @@ class PlantProcess:
     """A running plant."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "station.demo.plant", "--port", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "station.demo.plant",
+            "--port",
+            str(free_port()),
+        ]  # it has to get it again after a cut
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -152,13 +158,13 @@ def test_cut_drops_the_connection_and_refuses_new_ones_for_its_time(plant: Plant
         assert not client.read_holding_registers(0, count=2).isError()
         before = plant.ask("status")["time_s"]
         begin = time.monotonic()
-        assert plant.ask("cut 0.4")["event"] == "cut"
-        assert "cut already" in plant.ask("cut 0.4")["error"]
+        assert plant.ask("cut 1")["event"] == "cut"
+        assert "cut already" in plant.ask("cut 1")["error"] or time.monotonic() - begin > 1
         with pytest.raises(ModbusException):
             client.read_holding_registers(0, count=2)
-    assert not plant.client().connect()
+    assert not plant.client().connect() or time.monotonic() - begin > 1
     wait_for(lambda: plant.client().connect())
-    assert time.monotonic() - begin > 0.3
+    assert time.monotonic() - begin > 0.9
     with plant.client() as client:
         assert not client.read_holding_registers(0, count=2).isError()
     status = plant.ask("status")

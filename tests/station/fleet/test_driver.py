@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from plc_bindings.mqtt.broker import BrokerCounts, BrokerOptions
 from station.fleet.driver import FleetAgent, FleetOptions
+from tests.waiting import PATIENCE_S
 
 
 def test_why_the_broker_is_away_is_told_beside_the_address_not_in_it(tmp_path):
@@ -26,7 +27,7 @@ def test_an_agent_that_is_stopped_before_it_has_begun_does_not_begin(tmp_path):
     class Plant:
         @property
         def avoid(self):
-            begins.wait(10)
+            begins.wait(PATIENCE_S)
             return frozenset()
 
     agent = FleetAgent(options, Plant(), lambda *_: None, lambda *_, **__: None)
@@ -36,7 +37,7 @@ def test_an_agent_that_is_stopped_before_it_has_begun_does_not_begin(tmp_path):
         thread = agent._thread
         await agent.stop()
         begins.set()
-        thread.join(5)
+        thread.join(PATIENCE_S)
         return thread.is_alive()
 
     assert not asyncio.run(main()) and not (tmp_path / "fleet").exists()

@@ -87,7 +87,7 @@ def test_a_commander_that_dies_is_followed_by_one_that_goes_on(mosquitto, tmp_pa
         async with alive(fleet):
             await all_reported(mosquitto, tmp_path, fleet)
             first = asyncio.create_task(command(options(mosquitto, tmp_path / "a"), log, begun(plan(soak_s=2.0))))
-            await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
+            await until(lambda: sum(len(one.plant.commits) for one in fleet) >= 1)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             with pytest.raises(RolloutError, match="rollout r1 is running: `rt-engine fleet resume`"):

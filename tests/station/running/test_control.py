@@ -35,7 +35,7 @@ from station.show.tags import matching
 from station.show.verdict import unwell
 from tests import ROOT
 from tests.station.examples_of import snapshot
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 class FakeStation:
@@ -391,7 +391,7 @@ def sent(path, request):
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.sendall(request)
-        client.settimeout(10)
+        client.settimeout(PATIENCE_S)
         said = b""
         while b"\r\n\r\n" not in said or not said.rstrip().endswith(b"}"):
             part = client.recv(1 << 16)
@@ -434,7 +434,7 @@ def test_what_is_no_station_is_said_to_be_none(path, body, status):
             fetch_status(path)
         with pytest.raises(NotRunningError, match="is no station"):
             request_update(path, {"policy": Path("/m.onnx")})
-        thread.join(10)
+        thread.join()
 
 
 HANGS = """\
@@ -444,7 +444,7 @@ from station.running.control import ControlServer
 from tests.station.examples_of import snapshot
 
 class Hangs:
-    snapshot = staticmethod(snapshot)
+    snapshot = staticmethod(lambda tags=0: snapshot())
     commit = roll_back = allow = None
     def update(self, files, who, wish):
         print("reached", flush=True)
@@ -461,7 +461,7 @@ def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    wait_for(path.exists)
+    wait_for(lambda: answers(path))  # there before it listens
     asks = threading.Thread(target=_swallow, args=(request_update, path, {"policy": path}), daemon=True)
     asks.start()
     assert process.stdout.readline() == "reached\n"
@@ -470,7 +470,8 @@ def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
     finally:
         process.kill()
     assert process.returncode == 0
-    asks.join(20)
+    asks.join(PATIENCE_S)
+    assert not asks.is_alive()
 
 
 def _swallow(ask, *arguments):

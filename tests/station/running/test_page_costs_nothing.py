@@ -15,19 +15,20 @@ from station.file.reading import read_station
 from station.running.station import Station
 from tests.scheduler.fakes import FakeClock
 from tests.station.stations import AXIS, SIM, running, station_text, write_station
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 PAGE = '[servers.page]\ntype = "web"\nport = 0\nrequests_per_second = 10000\n'
 VIEWERS, LOOKS = 20, 3
 
 
-def look(port, done, failed):
-    """One viewer: the stream, and beside it everything that the page asks."""
+def look(port, go, done, failed):
+    """One viewer: the stream, and beside it everything that the page asks, from `go` on."""
     try:
-        stream = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        stream = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         stream.request("GET", "/api/stream")
         answer = stream.getresponse()
-        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        assert go.wait(PATIENCE_S)
         for _ in range(LOOKS):
             for path in (
                 "/api/status", "/api/histograms", "/api/tags", "/api/trends?tag=a&tag=force&step_ms=100&from=0", "/api/events",
@@ -57,14 +58,15 @@ def test_twenty_viewers_cost_a_task_no_tick(tmp_path, monkeypatch):
     with running(station), ExitStack() as stack:
         port = station._plc.servers["page"].address[1]
         wait_for(lambda: station._scheduler.counters("axis")["cycles"] > 20)
-        done, failed = threading.Semaphore(0), []
+        go, done, failed = threading.Event(), threading.Semaphore(0), []
         for _ in range(VIEWERS):
-            thread = threading.Thread(target=look, args=(port, done, failed))
+            thread = threading.Thread(target=look, args=(port, go, done, failed))
             thread.start()
             stack.callback(thread.join)
-        wait_for(lambda: station._plc.servers["page"].viewers > VIEWERS // 2)
+        wait_for(lambda: station._plc.servers["page"].viewers == VIEWERS)
+        go.set()
         for _ in range(VIEWERS):
-            assert done.acquire(timeout=60)
+            assert done.acquire(timeout=PATIENCE_S)
         assert failed == []
         counters = station._scheduler.counters("axis")
     assert (counters["missed"], counters["overruns"]) == (0, 0)

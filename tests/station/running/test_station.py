@@ -23,7 +23,7 @@ from station.running.station import Station
 from station.show.report import to_html, to_json
 from station.show.verdict import judge
 from tests.station.stations import AXIS, PLC, SIM, STATION, Recorder, running, station_text, write_station
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -474,7 +474,7 @@ def test_an_update_that_hangs_does_not_keep_a_station_from_its_end(tmp_path, mon
             thread.start()
         wait_for(lambda: bool(station._apart._children))
     for thread in updates:
-        thread.join(10.0)
+        thread.join(PATIENCE_S)
     assert ["the station is stopping" in text for text in said] == [True, True]
     assert received(station)[-1] == -1.0
 
@@ -499,7 +499,7 @@ def test_a_signal_at_any_line_of_the_wait_ends_the_run(station):
 
     run = threading.Thread(target=asked, daemon=True)
     run.start()
-    run.join(20)
+    run.join(PATIENCE_S)
     assert not run.is_alive()
 
 

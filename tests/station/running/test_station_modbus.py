@@ -12,7 +12,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from station.file.reading import read_station
 from station.running.station import Station
 from tests.station.stations import STATION, running, write_station
-from tests.waiting import wait_for
+from tests.waiting import free_port, wait_for
 
 
 class Device:
@@ -24,7 +24,7 @@ class Device:
         holding = [SimData(0, values=[0] * 10, datatype=DataType.REGISTERS)]
         bits = [SimData(0, values=[False] * 16, datatype=DataType.BITS)]
         self._device = SimDevice(1, simdata=(bits, bits, holding, inputs))
-        self.port = 0
+        self.port = free_port()  # it has to get it again
         self.on()
 
     def on(self):
@@ -35,7 +35,6 @@ class Device:
         async def serve():
             self._server = ModbusTcpServer(self._device, address=("127.0.0.1", self.port))
             await self._server.listen()
-            self.port = self._server.transport.sockets[0].getsockname()[1]
             ready.set()
             await self._server.serving
 
@@ -73,7 +72,7 @@ def events(station):
 def test_loop_cut_and_return(device, tmp_path):
     """The loop closes; after a cut the tasks tick on with safe outputs; after the return the loop closes again."""
     table = f'type = "modbus-tcp"\nhost = "127.0.0.1"\nport = {device.port}'
-    text = STATION.replace('type = "in-process"\ndevice = "device.py:device"', table).replace('"50 ms"', '"200 ms"')
+    text = STATION.replace('type = "in-process"\ndevice = "device.py:device"', table)
     text = text.replace("a = {}", 'a = { address = "input 0" }').replace("b = {}", 'b = { address = "input 2" }')
     text = text.replace("{ direction", '{ address = "holding 0", direction')
     station = Station(read_station(write_station(tmp_path, text)))
