@@ -310,10 +310,10 @@ class Changes:
             self._step(change, Event.PASSED, change.who, "it passed the gate")
         if change.state not in (ChangeState.COMMITTED, *COMPARED):
             raise RefusedError(words.refused(next(iter(change.candidates.values())), change.stand.why))
+        entered = Updated(words.entered(change, notes, self._now()), next(iter(change.version.values())), change.state)
         if change.state in COMPARED and self._is_watched:
             threading.Thread(target=self._watch, args=(change,), name="change", daemon=True).start()
-        message = words.entered(change, notes, self._now())
-        return Updated(message, next(iter(change.version.values())), change.state)
+        return entered
 
     # --- from state to state ------------------------------------------------------------------------------------------
 

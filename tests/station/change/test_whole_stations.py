@@ -204,7 +204,7 @@ def test_not_a_number_in_trial_is_taken_back_in_its_tick(start, tmp_path):
     assert view.verdict_ns > 0
     assert "its outputs were not finite (NaN or infinity); its outputs of that tick were not published" in view.reason
     assert not any(np.isnan(value) for value in device(station)["received"])
-    assert set(device(station)["received"][-5:]) == {5.0}
+    wait_for(lambda: set(device(station)["received"][-5:]) == {5.0})
     assert station.snapshot().tasks[0].unlive == held
     assert station.snapshot().models["mean"] == "mean.onnx"
 
@@ -214,7 +214,7 @@ def test_a_trial_that_waits_for_a_word(start, tmp_path, word):
     """Manual: committed by somebody's word, else rolled back when the time is over."""
     station = start(('trial = "1 h"\n' if word else TRIAL) + 'commit = "manual"')
     station.update("mean", tmp_path / "twice.onnx")
-    live(station, 4.0)
+    wait_for(lambda: 4.0 in device(station)["received"])
     if word:
         assert station.changes.commit("mean", "anna") == "twice.onnx is committed; live: mean v2"
         live(station, 4.0)

@@ -187,7 +187,7 @@ def test_an_agent_that_cannot_begin_says_why_and_begins_when_it_can(tmp_path, mo
     agent = FleetAgent(options, plant, lambda *words: said.append(words), lambda *_, **__: None)
 
     async def until(condition):
-        for _ in range(400):
+        for _ in range(3000):
             if condition():
                 return
             await asyncio.sleep(0.02)

@@ -1,10 +1,9 @@
 """The drain hands every cycle of every task to who listens, and holds nothing back without a recorder."""
 
-import time
-
 from station.recorder.drain import Drain
 from tests.station.recorder.records import records
 from tests.station.recorder.rings import FakeRing
+from tests.waiting import wait_for
 
 
 def test_every_cycle_is_heard_once_and_the_ring_is_empty():
@@ -49,10 +48,7 @@ def test_the_thread_looks_and_the_last_look_is_at_the_stop():
     drain.listen(lambda layout, found: heard.extend(found["number"].tolist()))
     drain.start()
     ring.put(records(5))
-    until = time.monotonic() + 20
-    while len(heard) < 5 and time.monotonic() < until:
-        time.sleep(0.005)
-    assert len(heard) == 5
+    wait_for(lambda: len(heard) == 5)
     drain.stop()
     ring.put(records(1, 5))
     drain.look()

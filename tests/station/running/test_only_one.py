@@ -68,11 +68,11 @@ def controlling(path, device, folder):
 
 
 def test_a_second_start_from_another_environment_writes_nothing(device, tmp_path):
-    """Ten starts by a shell with other folders, beside a station of a service: each says who runs it, none connects."""
+    """Five starts by a shell with other folders, beside a station of a service: each says who runs it, none connects."""
     path = write_station(tmp_path / "cell", text_for(device))
     with controlling(path, device, tmp_path / "service") as service:
         before = len(device.writes)
-        for _ in range(10):
+        for _ in range(5):
             text = said(started("run", path, folder=tmp_path / "shell"), ExitCode.NOT_RUNNING)
             assert f"runs already, as process {service.pid} of user {ME}; stop it first" in text
         assert device.connections == 1
