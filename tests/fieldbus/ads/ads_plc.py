@@ -15,6 +15,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from tests.devices import TcpDevice, Threads
+
 TCP = struct.Struct("<HI")
 AMS = struct.Struct("<6sH6sHHHIII")
 PORT = 48898
@@ -139,10 +141,11 @@ class AdsPlc:
         self.handles: dict[int, str] = {}
         self.load(symbols)
         self._sessions: list[Session] = []
-        self._asking = threading.local()
-        self._listener: socket.socket | None = None
+        self._asking, self._program = threading.local(), threading.Lock()
+        self._device: TcpDevice | None = None
         self._run = True
-        threading.Thread(target=self._push_forever, daemon=True).start()
+        self._pushing = Threads()
+        self._pushing.start(self._push_forever)
         self.listen()
 
     # --- what a test does -------------------------------------------------------------------------------------------
@@ -169,33 +172,31 @@ class AdsPlc:
         return sum(len(session.notes) for session in self._sessions)
 
     def online_change(self, symbols: list[Symbol]) -> None:
-        """New symbols while running: old handles are invalid, the version differs, connections stay."""
-        self.version += 1
-        self.handles = dict.fromkeys(self.handles, "")
-        self.load(symbols)
+        """New symbols while running: old handles are invalid, the version differs, connections stay. All at one moment."""
+        with self._program:
+            self.version += 1
+            self.handles = dict.fromkeys(self.handles, "")
+            self.load(symbols)
 
     def cut(self) -> None:
         """Drop every connection."""
-        sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            with contextlib.suppress(OSError):  # the client was faster
-                session.sock.shutdown(socket.SHUT_RDWR)
-            session.sock.close()
+        self._sessions = []
+        if self._device:
+            self._device.hang_up()
 
     def listen(self) -> None:
-        self._listener = socket.create_server((self.host, PORT))
-        threading.Thread(target=self._accept_forever, args=(self._listener,), daemon=True).start()
+        self._device = TcpDevice(self._serve, self.host, PORT)
 
     def deaf(self) -> None:
         """Stop listening, and drop every connection: the PLC is off."""
-        if self._listener:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
-        self.cut()
+        self._sessions = []
+        if self._device:
+            self._device.close()
+            self._device = None
 
     def close(self) -> None:
         self._run = False
+        self._pushing.end()
         self.deaf()
 
     def __enter__(self) -> "AdsPlc":
@@ -206,29 +207,20 @@ class AdsPlc:
 
     # --- sockets ----------------------------------------------------------------------------------------------------
 
-    def _accept_forever(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            session = Session(sock)
-            self._sessions.append(session)
-            threading.Thread(target=self._serve, args=(session,), daemon=True).start()
-
-    def _serve(self, session: Session) -> None:
-        stream = session.sock.makefile("rb")
+    def _serve(self, sock: socket.socket) -> None:
+        session, stream = Session(sock), sock.makefile("rb")
+        self._sessions.append(session)
         try:
-            while head := stream.read(TCP.size):
+            while len(head := stream.read(TCP.size)) == TCP.size:
                 reserved, length = TCP.unpack(head)
                 assert reserved == 0, f"AMS/TCP command {reserved:#x} is the router's"
                 packet = stream.read(length)
-                if not self.faults.silent:
+                if len(packet) == length and not self.faults.silent:
                     with contextlib.suppress(SilentError):
                         self._send(session, self.answer(session, packet))
-        except (OSError, ValueError):
-            pass  # the client, or a test, closed the connection
+        finally:
+            with session.lock:
+                session.broken = True
 
     def _send(self, session: Session, packet: bytes) -> None:
         frame = TCP.pack(0, len(packet)) + packet
@@ -267,7 +259,8 @@ class AdsPlc:
         elif command not in COMMANDS:
             error = NO_COMMAND
         else:
-            body = self._guarded(session, command, data)
+            with self._program:
+                body = self._guarded(session, command, data)
         return AMS.pack(source, source_port, target, port, command, RESPONSE, len(body), error, invoke) + body
 
     def _guarded(self, session: Session, command: int, data: bytes) -> bytes:
@@ -446,7 +439,8 @@ class AdsPlc:
             if self.faults.silent:
                 continue
             for session in list(self._sessions):
-                samples = self._due(session)
+                with self._program:
+                    samples = self._due(session)
                 if samples:
                     try:
                         self._send(session, self._notification(session, samples))

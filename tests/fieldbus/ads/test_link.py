@@ -34,7 +34,9 @@ from tests.fieldbus.ads.ads_plc import (
 )
 from tests.waiting import PATIENCE_S, wait_for
 
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.4
+"""Of tests that wait until it is over; others have plenty: a busy machine that answers late is no fault of theirs."""
+PLENTY_S = 10.0
 IEC = {
     "bool": "BOOL", "int8": "SINT", "uint8": "USINT", "int16": "INT", "uint16": "UINT", "int32": "DINT",
     "uint32": "UDINT", "int64": "LINT", "uint64": "ULINT", "float32": "REAL", "float64": "LREAL",
@@ -64,9 +66,9 @@ def net_id(plc: AdsPlc) -> str:
     return f"{plc.host}.1.1"
 
 
-def link_of(plc: AdsPlc, mode: str, tags: list[Tag] = TAGS) -> tuple[AdsLink, Channel, Channel]:
+def link_of(plc: AdsPlc, mode: str, timeout_s: float = PLENTY_S) -> tuple[AdsLink, Channel, Channel]:
     image = ProcessImage()
-    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
+    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=timeout_s, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
     return link, link.subscribe(image, ["a", "x"], "task"), link.drive(image, ["u"], "task")
 
 
@@ -129,13 +131,13 @@ def _fault(name: str) -> Callable[[AdsPlc], None]:
         ),
         (AdsPlc.cut, None, ""),
         (AdsPlc.deaf, AdsPlc.listen, ""),
-        (lambda plc: plc.online_change(symbols()[::-1]), None, "symbols changed, connecting anew"),
+        (lambda plc: plc.online_change(symbols()[::-1]), None, "symbols changed"),
     ],
     ids=["silent", "half_frame", "garbage", "error", "cut", "off", "online_change"],
 )
 def test_every_fault_is_bad_within_the_timeout_and_recovers(plc: AdsPlc, mode: str, fault, mend, error: str) -> None:  # type: ignore[no-untyped-def]
     """BAD no later than the timeout after the last good sample, the reason told, then GOOD and the outputs go on."""
-    link, inputs, outputs = link_of(plc, mode)
+    link, inputs, outputs = link_of(plc, mode, TIMEOUT_S)
     with link:
         assert link.wait_up(PATIENCE_S)
         fault(plc)
@@ -161,10 +163,10 @@ def test_after_a_restart_values_come_from_where_the_symbols_are_now(plc: AdsPlc,
     ]
     plc.load([Symbol("MAIN.fX", "REAL"), Symbol("MAIN.n", "INT")])
     image = ProcessImage()
-    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=PLENTY_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
     inputs = link.subscribe(image, ["x", "a"], "t")
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         plc.online_change([Symbol("MAIN.other", "LREAL"), Symbol("MAIN.n", "INT"), Symbol("MAIN.fX", "REAL")])
         plc.set("MAIN.other", 1e9)
         plc.set("MAIN.n", 42)
@@ -178,7 +180,7 @@ def test_a_changed_version_is_seen_where_there_are_no_handles(plc: AdsPlc) -> No
     offset = plc.symbols["MAIN.FX"].offset
     tags = [Tag("x", "float32", "in", address=AdsAddress(group=0x4040, offset=offset))]
     image = ProcessImage()
-    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S)
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=PLENTY_S)
     inputs = link.subscribe(image, ["x"], "t")
     with link:
         wait_for(lambda: inputs.read().values[0] == 1.5)
@@ -190,7 +192,7 @@ def test_one_request_per_direction_and_cycle(plc: AdsPlc) -> None:
     """In read mode a cycle is one sum write and one sum read, whatever the number of tags."""
     link, *_ = link_of(plc, "read")
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         cycles, requests = link.status().reads, plc.requests.get(READ_WRITE, 0)
         wait_for(lambda: link.status().reads > cycles + 20)
         assert plc.requests[READ_WRITE] - requests <= 2 * (link.status().reads - cycles + 1)
@@ -200,7 +202,7 @@ def test_notifications_cost_no_reads_of_values(plc: AdsPlc) -> None:
     """In notify mode no value is asked for after the start; they are pushed when they change."""
     link, inputs, _ = link_of(plc, "notify")
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         handles_read = []
         read = plc.read
         plc.read = lambda g, o, s: handles_read.append(g) or read(g, o, s)  # type: ignore[method-assign,func-returns-value]
@@ -344,7 +346,7 @@ def test_safe_values_are_confirmed_by_a_plc_in_run_alone(plc: AdsPlc, state_is_n
     plc.faults.state_is_no_value = state_is_no_value
     link, *_ = link_of(plc, "read")
     link.start()
-    link.wait_up(PATIENCE_S)
+    assert link.wait_up(PATIENCE_S)
     plc.state = STOP
     assert link.stop() is False
     assert plc.get("MAIN.fU") == -1.0
@@ -354,7 +356,7 @@ def test_safe_values_are_confirmed_by_a_plc_in_run_alone(plc: AdsPlc, state_is_n
 def test_a_state_that_says_nothing_is_not_watched(plc: AdsPlc) -> None:
     """`is_state_watched=False`: for devices that are no PLC."""
     plc.state = 0
-    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, is_state_watched=False)
+    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=PLENTY_S, is_state_watched=False)
     with link:
         assert link.wait_up(PATIENCE_S)
         assert STATE not in plc.requests
@@ -387,6 +389,7 @@ def test_single_requests_where_there_are_no_sums(
         plc.set("MAIN.fX", 2.25)
         wait_for(lambda: inputs.read().values[4] == 2.25)
         wait_for(lambda: outputs.write([0.5]) is None and plc.get("MAIN.fU") == 0.5)
+        assert link.wait_up(PATIENCE_S)  # values come before
         plc.cut()
         wait_for(lambda: link.status().reconnects == 1 and link.status().state == "up")
         assert words in link.status().note
@@ -400,7 +403,7 @@ def test_a_single_output_that_is_refused_holds_no_other_back(plc: AdsPlc) -> Non
     plc.faults.no_sums = (SUM_WRITE,)
     plc.load([Symbol("MAIN.a", "INT", read_only=True), Symbol("MAIN.b", "INT")])
     tags = [Tag(n, "int16", "out", safe=7.0, address=AdsAddress(f"MAIN.{n}")) for n in "ab"]
-    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S)
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=PLENTY_S)
     with link:
         wait_for(lambda: plc.get("MAIN.b") == 7)
         wait_for(lambda: "MAIN.a: ADS error 0x704" in link.status().last_error)
