@@ -23,7 +23,7 @@ from fieldbus.tags import Quality, Tag
 from tests.waiting import PATIENCE_S, wait_for
 
 TAGS = [Tag("x", "float64", "in"), Tag("u", "float64", "out", safe=-1.0)]
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.5
 
 
 class Scripted(CyclicLink):
@@ -77,7 +77,7 @@ def test_a_link_reads_and_writes_until_it_is_stopped() -> None:
 
 def test_stop_without_safe_writes_nothing_more() -> None:
     """`stop(safe=False)` leaves the outputs as they are, and says that no safe values were confirmed."""
-    link, image = Scripted(), ProcessImage()
+    link, image = Scripted(timeout_s=10.0), ProcessImage()
     u = link.drive(image, ["u"], "task")
     link.start()
     wait_for(lambda: u.write([0.5]) is None and 0.5 in link.written)
@@ -91,7 +91,7 @@ def test_a_lost_connection_is_bad_at_once_and_recovers_by_itself(fault: DeviceEr
     link, image = Scripted(), ProcessImage()
     readers = [link.subscribe(image, ["x"], f"task{i}") for i in range(3)]
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         link.fault = fault
         wait_for(lambda: all(r.read().quality is Quality.BAD for r in readers))
         wait_for(lambda: link.status().state == "down")
@@ -108,7 +108,7 @@ def test_a_refusal_is_bad_but_keeps_the_connection() -> None:
     link, image = Scripted(), ProcessImage()
     x = link.subscribe(image, ["x"], "task")
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         link.fault = RefusedError("exception 2", 2)
         wait_for(lambda: x.read().quality is Quality.BAD and link.status().errors > 3)
         assert link.status().state == "degraded"
@@ -123,7 +123,7 @@ def test_an_error_of_our_own_is_bad_too_and_not_the_end() -> None:
     link, image = Scripted(), ProcessImage()
     x = link.subscribe(image, ["x"], "task")
     with link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         link.fault = ZeroDivisionError("bug")
         wait_for(lambda: x.read().quality is Quality.BAD)
         link.fault = None
@@ -319,7 +319,7 @@ def test_links_stop_at_the_same_time() -> None:
     """Asked to stop, a link writes its safe values although nobody waits for it yet."""
     link = Scripted()
     link.start()
-    link.wait_up(PATIENCE_S)
+    assert link.wait_up(PATIENCE_S)
     link.ask_to_stop()
     wait_for(lambda: link.status().state == "stopped")
     assert link.written[-1] == -1.0

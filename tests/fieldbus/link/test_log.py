@@ -48,7 +48,7 @@ def test_a_link_logs_both_directions(caplog: pytest.LogCaptureFixture) -> None:
     """At the level that is shown without any setting: one line when it is lost, one when it is back."""
     link = Scripted()
     with caplog.at_level(logging.WARNING), link:
-        link.wait_up(PATIENCE_S)
+        assert link.wait_up(PATIENCE_S)
         link.no_connection, link.fault = True, ConnectionLostError("cut")
         wait_for(lambda: link.status().errors > 4)
         link.no_connection, link.fault = False, None

@@ -286,7 +286,7 @@ def test_a_refusal_that_passes_leaves_the_values(code: int) -> None:
         assert channel is not None
         seen: set[Quality] = set()
         with link:
-            link.wait_up(PATIENCE_S)
+            assert link.wait_up(PATIENCE_S)
             wait_for(lambda: seen.add(channel.read().quality) is None and link.status().errors > 20)
         assert (seen, device.connections) == ({Quality.GOOD, Quality.STALE}, 1)
 

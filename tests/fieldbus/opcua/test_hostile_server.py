@@ -30,6 +30,7 @@ from fieldbus.opcua.link import OpcUaLink
 from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality
+from tests.devices import TcpDevice, Threads
 from tests.fieldbus.opcua.server import serving
 from tests.fieldbus.opcua.test_link import CYCLE_S, TIMEOUT_S, linked, tag, value
 from tests.waiting import wait_for
@@ -67,38 +68,35 @@ def between(port, spoil):
     """
     counts = [0]
 
-    def carry(client, number):
-        with client, socket.create_connection(("127.0.0.1", port)) as there:
-            back = threading.Thread(target=pump, args=(client, there), daemon=True)
-            back.start()
-            seen = 0
-            while head := received(there, 8):
-                seen += 1
-                whole = head + received(there, struct.unpack_from("<I", head, 4)[0] - 8)
-                if seen == number <= STEPS:
-                    whole = spoil(whole)
-                if whole is None or (number + 4 < seen and number <= STEPS):
-                    return
-                client.sendall(whole)
-
-    def accept():
-        while True:
-            try:
-                client, _ = listening.accept()
-            except OSError:
+    def carry(client, there, number):
+        seen = 0
+        while head := received(there, 8):
+            seen += 1
+            whole = head + received(there, struct.unpack_from("<I", head, 4)[0] - 8)
+            if seen == number <= STEPS:
+                whole = spoil(whole)
+            if whole is None or (number + 4 < seen and number <= STEPS):
                 return
-            counts[0] += 1
-            threading.Thread(target=guarded, args=(carry, client, counts[0]), daemon=True).start()
+            client.sendall(whole)
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listening.getsockname()[1], counts
-        listening.shutdown(socket.SHUT_RDWR)
+    def both_ways(client):
+        counts[0] += 1
+        number, back = counts[0], Threads()
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            back.start(pump, client, there)
+            try:
+                carry(client, there, number)
+            finally:
+                for sock in (client, there):
+                    with suppress(OSError):
+                        sock.shutdown(socket.SHUT_RDWR)
+                back.end()
 
-
-def guarded(work, *arguments):
-    with suppress(OSError):
-        work(*arguments)
+    wire = TcpDevice(both_ways)
+    try:
+        yield wire.port, counts
+    finally:
+        wire.close()
 
 
 def pump(source, sink):
@@ -142,25 +140,21 @@ def talking(say):
     """A server that shakes hands and then says things; gives its address, and how much it could say in each connection."""
     took = []
 
-    def answer():
-        while True:
-            try:
-                client, _ = listening.accept()
-            except OSError:
-                return
-            took.append(0)
-            with client, suppress(OSError):
-                client.recv(100)
-                client.sendall(ACKNOWLEDGE)
-                for data in say():
-                    client.sendall(data)
-                    took[-1] += len(data)
-                client.recv(1)
+    def answer(client):
+        at = len(took)
+        took.append(0)
+        client.recv(100)
+        client.sendall(ACKNOWLEDGE)
+        for data in say():
+            client.sendall(data)
+            took[at] += len(data)
+        client.recv(1)
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=answer, daemon=True).start()
-        yield f"opc.tcp://127.0.0.1:{listening.getsockname()[1]}", took
-        listening.shutdown(socket.SHUT_RDWR)
+    server = TcpDevice(answer)
+    try:
+        yield f"opc.tcp://127.0.0.1:{server.port}", took
+    finally:
+        server.close()
 
 
 def a_frame_without_end():

@@ -151,9 +151,11 @@ def test_answers_are_the_same_with_and_without(replays: list[Replay]) -> None:
     """Every answer has its request's id and the model's bits; all but the first calls do without Python."""
     model = perceptron()
     with serving(model) as (client, _):
-        for inputs in random_inputs(200):
+        for inputs in random_inputs(5000):
             assert client.call(inputs) == (0, 1, expected(model, inputs))
-        assert replays[0].answered > 100  # an interruption of the machine costs some
+            if replays[0].answered > 100:  # an interruption of the machine costs some
+                break
+        assert replays[0].answered > 100
 
 
 def test_other_requests_in_between_are_answered(replays: list[Replay]) -> None:
@@ -395,15 +397,17 @@ def test_modbus_answers_are_the_same_and_are_read_back(order: str, replays: list
     models, options = Models({"policy": slot}), ModbusOptions(Tcp(port=0), order=Order(order))
     with plant.serving(ModbusServer(plant.database(), models, options, Access())) as server:
         client = ModbusCaller(server.address[1], order)
-        for inputs in random_inputs(60):
+        for calls, inputs in enumerate(random_inputs(5000), 1):  # noqa: B007
             right = struct.pack("<II", 0, 1) + expected(slot.model, inputs)
             assert client.call(inputs) == right
+            if replays[0].answered > 40:  # an interruption of the machine costs some
+                break
         assert replays[0].answered > 40
         assert client.read(10_032, 12) == right
         assert client.read(10_000, 32) == inputs.tobytes()
         slot.update(perceptron(1))
         assert client.call(inputs) == struct.pack("<II", 0, 2) + expected(slot.model, inputs)
-        assert server.status().requests >= 62
+        assert server.status().requests >= calls + 2
 
 
 def test_an_order_that_a_replay_does_not_know_is_not_replayed(replays: list[Replay]) -> None:

@@ -4,9 +4,9 @@ import contextlib
 import random
 import socket
 import struct
-import threading
 
 from plc_bindings.mqtt.schema import Payload
+from tests.devices import TcpDevice
 from tests.plc_bindings.mqtt.plant import Plant, serving, wait
 
 CONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 0x10, 0x30, 0x80, 0xA0, 0xC0
@@ -17,20 +17,18 @@ class Careless:
 
     def __init__(self, seed, packets):
         self._chance, self._packets = random.Random(seed), packets
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
         self.published = []
-        self.connections = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._device = TcpDevice(self._serve)
+        self.port, self.close = self._device.port, self._device.close
 
-    def _serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
-                with client, contextlib.suppress(OSError, EOFError):
-                    self._talk(client, self._chance.randrange(*self._packets))
+    @property
+    def connections(self):
+        return self._device.connections
+
+    def _serve(self, client):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
+        with contextlib.suppress(EOFError):
+            self._talk(client, self._chance.randrange(*self._packets))
 
     def _talk(self, client, packets):
         stream = client.makefile("rb")
@@ -58,9 +56,6 @@ class Careless:
             shift += 7
             if byte < 128:
                 return kind, exactly(length)
-
-    def close(self):
-        self._listener.close()
 
 
 def test_every_value_comes_although_connections_end_anywhere():

@@ -125,7 +125,7 @@ def test_more_commands_than_may_come_are_refused(mosquitto):
             client.publish("spBv1.0/plant/DCMD/press/orders", payload.SerializeToString(), 1)
         wait(lambda: server.status().refused + server.status().requests == 50)
         assert 5 <= server.status().requests < 50
-        assert plant.audit[-1][2] == "refused: more than 5 commands in a second"
+        assert "refused: more than 5 commands in a second" in [outcome for *_, outcome in plant.audit]
 
 
 def test_nothing_is_lost_while_the_broker_is_away_and_it_comes_in_order(mosquitto):

@@ -225,7 +225,7 @@ def test_one_who_asks_nothing_is_disconnected_where_there_is_a_rule():
 
 
 def test_one_who_fetches_nothing_is_disconnected_and_what_it_asked_is_not_kept():
-    with serving(stuck_s=0.1, high_water=4096) as server, client(server) as deaf, client(server) as other:
+    with serving(stuck_s=0.5, high_water=4096) as server, client(server) as deaf, client(server) as other:
         deaf.settimeout(0.01)
         line, is_cut, waits = b"x" * 9999 + b"\n", False, 0
         while not is_cut:
@@ -244,7 +244,7 @@ def test_one_who_fetches_nothing_is_disconnected_and_what_it_asked_is_not_kept()
 
 def test_one_who_leaves_one_answer_with_the_system_is_disconnected_too():
     """It fits into the system's queue, so asyncio hears of nothing; who fetches it, and then asks nothing, stays."""
-    with serving(stuck_s=0.1) as server, client(server) as other:
+    with serving(stuck_s=0.5) as server, client(server) as other:
         other.sendall(b"x" * 60_000 + b"\n")
         assert len(received(other, 60_001)) == 60_001
         with socket.socket() as deaf:
