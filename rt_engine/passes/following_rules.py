@@ -76,8 +76,8 @@ _CLASSICAL: dict[str, rules.Rule] = dict.fromkeys(
     ("Binarizer", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer", "SVMClassifier", "SVMRegressor",
      "Scaler", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), rules.rows,
 )  # fmt: skip
-_OWN: dict[str, rules.Rule] = dict.fromkeys(_NORMS, rules.layer_norm)
-"""Of this engine's operators: what ONNX Runtime's have become."""
+_OWN: dict[str, rules.Rule] = {**dict.fromkeys(_NORMS, rules.layer_norm), "ClearRest": rules.elementwise}
+"""Of this engine's operators: what ONNX Runtime's have become, and what sequences have."""
 
 
 def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], None]) -> bool:

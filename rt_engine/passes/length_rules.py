@@ -244,6 +244,9 @@ def slice_(step: Step) -> Found:
             continue
         if along is not None and not mine:
             no_rule(step)
+        if by == 1 and start is None and len(axes) == 1 and not old:
+            first = _anywhere(step, 1, axis)
+            return _window(step, axis, first, _anywhere(step, 2, axis) if end is None else end)
         if by == 1 and (isinstance(start, Length) or (isinstance(start, int) and start < 0)) and len(axes) == 1:
             return _window(step, axis, start, end)
         if by == -1 and start == -1 and isinstance(end, int) and end < -step.shape(0)[axis] and len(axes) == 1:
@@ -275,12 +278,10 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
         most = step.bound(max(size - start, 0), "where it ends")
         if isinstance(end, Length):
             return Along(axis, made(step, end, -start, 0, most) if start or end.bound > most else end)
-        whole = step.given(2)
         if step.shape(2) not in ((1,), ()):
             raise Refusal("several ends are computed at run time", "slice one axis at a time")
-        count = _int64(step, whole)
-        checked = step.emit("Length", [count], low=0, high=size, strict=2)[0]
-        return Along(axis, Length(step.emit("Length", [checked], shift=-start, low=0, high=most)[0], most))
+        stop = _anywhere(step, 2, axis)
+        return Along(axis, Length(step.emit("Length", [stop.count], shift=-start, low=0, high=most)[0], most))
     length = along.length
     if isinstance(end, Length):
         if not end.same(length):
@@ -294,8 +295,14 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
     return Along(axis, length if not start and end >= size else made(step, length, -start, 0, most))
 
 
+def _anywhere(step: Step, i: int, axis: int) -> Length:
+    """A place that data decide, not behind the end; one that is counted from the end ends the run with INDEX_OUT_OF_RANGE."""
+    size = step.shape(0)[axis]
+    return Length(step.emit("Length", [_int64(step, step.given(i))], low=0, high=size, strict=2)[0], size)
+
+
 def _window(step: Step, axis: int, start: int | Length, end: Size) -> Found:
-    """From a place that is counted from the end, or that is a length: elements are looked up one by one."""
+    """From a place that is counted from the end, or that is a length, or that data decide: elements are looked up one by one."""
     if end is None:
         raise Refusal("the end of its slice is computed at run time", "make it a constant")
     length = step.dims(0)[axis]

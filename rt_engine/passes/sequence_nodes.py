@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.ops.base import Refusal
+from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.sequences import ABSENT, ELEMENTS, MOST_ELEMENTS, OURS, STACK, Made, charge, elements
 
 _numbers = count()
+_END = (1 << 63) - 1
+"""A place behind every end."""
 
 
 def is_sequence(node: ir.Node) -> bool:
@@ -42,7 +44,8 @@ def take_apart(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     2. SequenceAt is one of them, SequenceLength a constant.
     3. SplitToSequence is a Split, without the axis where it shall not be kept.
     4. ConcatFromSequence is a Concat, along a new axis of Unsqueezes.
-       Of a sequence of as many tensors as data decide, which is one tensor, 2 is a Gather or a Shape, 4 a Transpose and a Reshape.
+       Of a sequence of as many tensors as data decide, which is one tensor, 2 is a Gather or a Shape, 4 a Transpose and a Reshape;
+       SequenceInsert and SequenceErase at a constant place are its parts, one behind the other.
     5. Optional is what is in it, OptionalHasElement a constant, OptionalGetElement what is in it.
 
     The node itself stays until `remove`: others may read what it made.
@@ -83,12 +86,17 @@ def _known(node: ir.Node, index: int = 0) -> tuple[ir.Value, ...]:
     return found
 
 
-def _position(node: ir.Node, index: int, length: int, most: int) -> int:
-    """A constant position, counted from the front: at most `most`."""
+def _number_of(node: ir.Node, index: int) -> int:
+    """A position as the file gives it."""
     array = constant(node.inputs[index])
     if array is None or array.size != 1:
         raise Refusal("its position is computed at run time", "use a constant position, or one tensor and Gather")
-    position = int(array.reshape(-1)[0])
+    return int(array.reshape(-1)[0])
+
+
+def _position(node: ir.Node, index: int, length: int, most: int) -> int:
+    """A constant position, counted from the front: at most `most`."""
+    position = _number_of(node, index)
     if not -length <= position <= most:
         raise Refusal(f"position {position} of a sequence of {length}", "correct it")
     return position + length if position < 0 else position
@@ -107,19 +115,52 @@ def _has(node: ir.Node, index: int) -> bool:
 
 
 def _insert(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
-    found, tensor = _known(node), node.inputs[1]
-    at = _position(node, 2, len(found), len(found)) if _has(node, 2) else len(found)
+    tensor = node.inputs[1]
     if tensor is None:
         raise Refusal("the tensor is missing", "export it again")
+    if (whole := _stack(node)) is not None:
+        row = _with_axes(graph, node, "Unsqueeze", tensor, 0, opset)
+        at = _number_of(node, 2) if _has(node, 2) else _END
+        return _spliced(graph, node, whole, at, at, [row])
+    found = _known(node)
+    at = _position(node, 2, len(found), len(found)) if _has(node, 2) else len(found)
     return _sequence(node, (*found[:at], tensor, *found[at:]))
 
 
 def _erase(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    if (whole := _stack(node)) is not None:
+        at = _number_of(node, 1) if _has(node, 1) else -1
+        return _spliced(graph, node, whole, at, at + 1 or _END, [])
     found = _known(node)
     at = _position(node, 1, len(found), len(found) - 1) if _has(node, 1) else len(found) - 1
     if not found:
         raise Refusal("its sequence has no tensor", "correct it")
     return _sequence(node, (*found[:at], *found[at + 1 :]))
+
+
+def _spliced(graph: ir.Graph, node: ir.Node, whole: ir.Value, end: int, start: int, row: list[ir.Node]) -> Made:
+    """A stack without what lies between two places, with a row there; a run in which they are not there has a status."""
+
+    def part(x: ir.Value, *ends: int) -> ir.Node:
+        inputs = (*([n] for n in ends), [0])
+        return ir.node(
+            "Slice", [x, *(add_constant(graph, f"{node.name}.{next(_numbers)}", np.array(n, np.int64)) for n in inputs)]
+        )
+
+    made: Made = []
+    least = -end if end < 0 else (end if row else end + 1) if end < _END else 0
+    if least:
+        shape, first = ir.node("Shape", [whole]), add_constant(graph, f"{node.name}.first", np.array(0, np.int64))
+        count = ir.node("Gather", [shape.outputs[0], first], {"axis": 0})
+        clear = {"axis": 0, "factor": 1, "pattern": 0, "least": least}
+        checked = ir.node("ClearRest", [whole, count.outputs[0]], clear, domain=RT_DOMAIN)
+        made, whole = [shape, count, checked], checked.outputs[0]
+    front = [part(whole, 0, end)] if end else []
+    back = [part(whole, start, _END)] if start < _END else []
+    parts = [*front, *row, *back]
+    joined = ir.node("Concat", [one.outputs[0] for one in parts], {"axis": 0})
+    again = ir.node("SplitToSequence", [joined.outputs[0]], {"axis": 0, "keepdims": 0})
+    return _instead(graph, node, *made, *parts, joined, again)
 
 
 def _at(graph: ir.Graph, node: ir.Node, opset: int) -> Made:

@@ -5,9 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper, parser
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
 import rt_engine
-from rt_engine.errors import UnsupportedModelError
+from rt_engine.errors import RunError, UnsupportedModelError
 
 HEAD = '<ir_version: 9, opset_import: ["" : 18]>\n'
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
@@ -92,11 +93,66 @@ def test_a_number_of_iterations_that_is_an_input(most):
     same(proto, {"x": X, "most": np.array(most)}, bounds={"h": 5})
 
 
+def test_a_loop_in_a_branch_that_is_known_is_bounded_by_the_name_in_the_file():
+    """Wherever it was put, and however often the file is loaded."""
+    branches = """
+        y = If (on) <
+            then_branch = t () => (float[2, 3] r) {
+                r = Loop (most, on, x) <body = b (int64 i, bool on1, float[2, 3] h1) => (bool on2, float[2, 3] h2)
+                    { on2 = Identity(on1) h2 = Mul(h1, half) }>
+            },
+            else_branch = e () => (float[2, 3] q) { q = Identity(x) }
+        >
+    """
+    proto = model("float[2, 3] y", branches, "", "float[2, 3] x, int64 most", most=None)
+    for _ in range(2):
+        with pytest.raises(UnsupportedModelError, match=r"bounds=\{'r': .*--bound r=N"):
+            rt_engine.load(proto)
+        same(proto, {"x": X, "most": np.array(3)}, bounds={"r": 5})
+
+
 @pytest.mark.parametrize("position", [np.array([1]), np.array([-1], np.int32)])
 def test_a_position_of_one_axis_is_a_position(position):
     """What is there has no axis more."""
     proto = model("float[2, 3] y", "y = SequenceAt(s, at)", at=position)
     same(proto, {"x": X, "limit": np.array(0.01, np.float32)})
+
+
+SPLICES = {
+    "at its end": "r = SequenceInsert(s, x)",
+    "in front": "r = SequenceInsert(s, x, zero)",
+    "at a place": "r = SequenceInsert(s, x, two)",
+    "before the last": "r = SequenceInsert(s, x, last)",
+    "without its end": "r = SequenceErase(s)",
+    "without the first": "r = SequenceErase(s, zero)",
+    "without the third": "r = SequenceErase(s, two)",
+    "without the one before the last": "r = SequenceErase(s, before)",
+    "one for another": "t = SequenceErase(s, last)  r = SequenceInsert(t, x, zero)",
+}
+COUNTED = LOOP.replace("m = ReduceMax <keepdims = 0> (a)", "").replace("Greater(m, limit)", "Identity(on1)")
+
+
+@pytest.mark.parametrize("splice", SPLICES)
+def test_a_tensor_more_or_less_in_a_list_that_is_as_long_as_data_decide(splice):
+    """A place that is not there ends the run, as it ends that of ONNX Runtime."""
+    nodes = f"{SPLICES[splice]} n = SequenceLength(r) y = ConcatFromSequence <axis = 0, new_axis = 1> (r)"
+    places = {"last": np.int64(-1), "before": np.int32(-2), "two": np.int64(2), "most": None}
+    proto = model("int64 n, float[k, 2, 3] y", nodes, COUNTED, "float[2, 3] x, int64 most", **places)
+    loaded, session = rt_engine.load(proto, bounds={"h": 4}), onnxruntime.InferenceSession(proto.SerializeToString())
+    names = [o.name for o in loaded.outputs]
+    for most in range(5):
+        feeds = {"x": X, "most": np.array(most)}
+        try:
+            n, y = session.run(None, feeds)
+        except (InvalidArgument, Fail) as error:
+            if isinstance(error, InvalidArgument) or not most:  # it lets the end of an empty list go
+                with pytest.raises(RunError, match="INDEX_OUT_OF_RANGE"):
+                    loaded.run(feeds)
+                continue
+            n, y = 0, np.empty((0, 2, 3), np.float32)  # it stacks no empty list
+        ours = dict(zip(names, loaded.run(feeds), strict=True))
+        assert ours["n"] == n == ours["y_count"]
+        np.testing.assert_array_equal(ours["y"][:n], y, strict=True)
 
 
 @pytest.mark.parametrize("never", [{"most": np.int64(0)}, {"most": np.int64(-2)}, {"on": False}])

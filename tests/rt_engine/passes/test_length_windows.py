@@ -79,6 +79,32 @@ def chosen(nodes):
     return proto
 
 
+PARTS = {
+    "of a tensor": "y = Slice(x, a, b, zero)",
+    "its end": "s = Shape(x)  e = Slice(s, zero, one)  y = Slice(x, a, e, zero)",
+    "of what has a length": "n = NonZero(x)  k = Transpose(n)  v = GatherND(x, k)  y = Slice(v, a, b, zero)",
+    "summed, as an EmbeddingBag": "p = Slice(x, a, b, zero)  y = ReduceSum(p, zero)",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_between_two_places_that_data_decide_is_what_onnx_runtime_gives(part):
+    """Empty where it ends before it begins, cut where the tensor ends; a place that counts from the end ends the run."""
+    proto = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64[1] a, int64[1] b) => (float[h] y) {{ {PARTS[part]} }}"""
+    )
+    proto.graph.initializer.extend(numpy_helper.from_array(np.array([n]), k) for k, n in {"zero": 0, "one": 1}.items())
+    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
+    x = np.float32([3, 0, 5, 7, 9]) if "length" in part else X[1, :5]
+    for a, b in ((0, 5), (1, 3), (2, 2), (3, 1), (4, 90), (7, 9)):
+        feeds = {"x": x, "a": np.array([a]), "b": np.array([b])}
+        wanted, (y, n) = session.run(None, feeds)[0], (*loaded.run(feeds), 1)[:2]
+        assert np.array_equal(y[: int(n)], wanted.reshape(-1)), (a, b)
+    with pytest.raises(RunError) as error:
+        loaded.run({"x": x, "a": np.array([-2]), "b": np.array([5])})
+    assert error.value.status == Status.INDEX_OUT_OF_RANGE
+
+
 LESS = {
     "its end": "k = Sub(s, three)  y = Slice(x, zero, k)",
     "its beginning": "k = Sub(s, three)  y = Slice(x, k, five)",
