@@ -43,9 +43,11 @@ class Soem:
     then: it is told once, when nothing uses its socket any more.
     """
 
-    _left: ClassVar[list[threading.Thread]] = []
+    _left: ClassVar[list[tuple[str, threading.Thread]]] = []
+    """(interface, scan) of those that have not come to their end."""
 
     def __init__(self, interface: str) -> None:
+        self.interface = interface
         self.master: Any = library().Master()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -71,8 +73,8 @@ class Soem:
         Raises:
             NoAnswerError: one left meanwhile, it takes too long, or it is stopped.
         """
-        Soem._left[:] = [thread for thread in Soem._left if thread.is_alive()]
-        if len(Soem._left) >= _MOST_LEFT:
+        Soem._left[:] = [(interface, thread) for interface, thread in Soem._left if thread.is_alive()]
+        if [interface for interface, _ in Soem._left].count(self.interface) >= _MOST_LEFT:
             raise NoAnswerError("slaves that left while they were counted are still waited for")
         found: list[int] = []
         self._thread = threading.Thread(target=self._scan, args=(found,), name="ethercat-scan", daemon=True)
@@ -122,7 +124,7 @@ class Soem:
             for fd in self._sockets:
                 os.dup2(nowhere.fileno(), fd)
         assert self._thread is not None
-        Soem._left.append(self._thread)
+        Soem._left.append((self.interface, self._thread))
 
 
 def _sockets() -> set[int]:

@@ -6,10 +6,16 @@ from contextlib import ExitStack, contextmanager
 from fieldbus.ethercat.simulated.bus import Bus
 from fieldbus.ethercat.simulated.device import Device
 from fieldbus.ethercat.simulated.wires import own_network, pair
+from fieldbus.ethercat.wire.soem import Soem
 from tests import need
 
 MASTER, SLAVES = "master0", "slaves0"
 SECOND_MASTER, SECOND_SLAVES = "master1", "slaves1"
+
+
+def forget_left_scans() -> None:
+    """Those of other tests, on interfaces of the same name, go on for a minute; more than a few keep a link from scanning."""
+    Soem._left.clear()
 
 
 @contextmanager
@@ -22,6 +28,7 @@ def network(is_ring: bool = False) -> Iterator[None]:
         except PermissionError:
             need.lacking("the right to make network interfaces", "run it as root, or under `unshare -rn`")
         held.enter_context(pair(MASTER, SLAVES))
+        forget_left_scans()
         if is_ring:
             held.enter_context(pair(SECOND_MASTER, SECOND_SLAVES))
         yield
