@@ -176,7 +176,7 @@ def test_a_link_that_is_stopped_leaves_safe_values() -> None:
             assert plant.link.stop()
             assert plant.device.written()[-1] == SAFE
             count = len(plant.device.log)
-            time.sleep(0.2)
+            time.sleep(0.2)  # its task goes on
             assert len(plant.device.log) == count
 
 

@@ -22,6 +22,7 @@ from fieldbus.opcua.link import OpcUaLink
 from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
+from tests.devices import TcpDevice
 from tests.fieldbus.opcua.server import URI, serving
 from tests.waiting import PATIENCE_S, free_port, wait_for
 
@@ -323,25 +324,15 @@ def test_nobody_there_is_a_lost_connection():
 
 
 def test_what_speaks_something_else_is_a_reason_in_words():
-    import socket
-    import threading
+    def answer(there):
+        there.recv(100)
+        there.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 1000)
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def answer():
-            while True:
-                try:
-                    there, _ = listening.accept()
-                except OSError:
-                    return
-                with there:
-                    there.recv(100)
-                    there.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 1000)
-
-        threading.Thread(target=answer, daemon=True).start()
-        with linked(f"opc.tcp://127.0.0.1:{listening.getsockname()[1]}", [tag("speed")]) as link:
-            wait_for(lambda: link.status().last_error)
-            assert link.status().state in ("down", "connecting")
+    device = TcpDevice(answer)
+    with linked(f"opc.tcp://127.0.0.1:{device.port}", [tag("speed")]) as link:
+        wait_for(lambda: link.status().last_error)
+        assert link.status().state in ("down", "connecting")
+    device.close()
 
 
 class Users:
