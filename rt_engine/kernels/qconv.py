@@ -11,7 +11,7 @@ the modes, `qtile` for the packing.
 
 from numba import float32, int32
 
-from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.interface.modes import QUANTISED, REAL
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.parts.abi import kernel
@@ -53,13 +53,17 @@ def qconv(record):
                     rows = tallest(pixels - row, width)
                     to = out + row * stride + 16 * first * item
                     left = columns - 16 * first
-                    direct = int(whole and left >= 16 * width)
+                    is_full = left >= 16 * width
+                    direct, apart = (
+                        int(whole and is_full),
+                        not is_full or mode == REAL or (mode == QUANTISED and not whole),
+                    )
                     scales = scale + BYTES * first
                     _qtile(
-                        rows, width, 1, x, table + 4 * row, places, w, BYTES * panel, k,
-                        bias + BYTES * first, sums, direct, to, stride, scales, zero, low, high,
+                        rows, width, 1, x, table + 4 * row, places, w, BYTES * panel, k, bias + BYTES * first,
+                        direct, sums if apart else to, BYTES * width if apart else stride, BYTES, scales, zero, low, high,
                     )  # fmt: skip
-                    if direct == 0:
+                    if apart:
                         store_tile(mode, sums, rows, width, scales, to, stride, left, item, zero, low, high)
                     row += rows
                 inside += width

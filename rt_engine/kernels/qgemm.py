@@ -10,7 +10,7 @@ Nothing outside of `out` is written, nothing outside of the tensors is read.
 
 from numba import float32, int32
 
-from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.interface.modes import QUANTISED, REAL
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.parts.abi import kernel
@@ -56,13 +56,14 @@ def qgemm(record):
                 at = b + BYTES * (done * quads + inside)
                 to = c + row * sc + 16 * first * item
                 left = n - 16 * first
-                direct = int(whole and left >= 16 * width)
+                is_full = left >= 16 * width
+                direct, apart = int(whole and is_full), not is_full or mode == REAL or (mode == QUANTISED and not whole)
                 scales = scale + BYTES * first
                 _qtile(
                     rows, width, chains(rows, width), a + row * sa, sa, 0, at, BYTES * panel, k, bias + BYTES * first,
-                    sums, direct, to, sc, scales, zero, low, high,
+                    direct, sums if apart else to, BYTES * width if apart else sc, BYTES, scales, zero, low, high,
                 )  # fmt: skip
-                if direct == 0:
+                if apart:
                     store_tile(mode, sums, rows, width, scales, to, sc, left, item, zero, low, high)
                 row += rows
             inside += width

@@ -2,8 +2,8 @@
 
     qwinograd     x (uint8), packed w (int16), numbers, table (int32), room; record: `interface.qwinograd`
 
-A block of tiles goes through the room: transformed pixels [36, block, channels] int16, then for up to 64 columns at a time their
-products [36, block, columns] int32.
+A block of tiles, which may lie in several images, goes through the room: transformed pixels [block, 36, channels] int16, then for
+up to 64 columns at a time their products [block, columns / 16, 36, 16] int32.
 
     x --patch_in--> v --36 products of matrices--> m --patch_out--> out         see `parts.qpatch`
 
@@ -38,20 +38,27 @@ def _rows(left, vectors):
 
 
 @inline
-def _products(v, w, m, block, tiles, channels, width, panel, nothing, low, high):
-    """m [36, block, 16 * width] of v [36, block, channels], `panel` vectors of weights for each pair of channels."""
+def _products(v, w, m, tiles, channels, width, panel, nothing):
+    """m [tiles, width, 36, 16] of v [tiles, 36, channels], `panel` vectors of weights for each pair of channels."""
+    each, none, zero = BYTES * PATCH, float32(0), int32(0)
     for position in range(PATCH):
         row = 0
         while row < tiles:
             rows = _rows(tiles - row, width)
-            at = v + 2 * channels * (position * block + row)
-            to = m + BYTES * width * (position * block + row)
-            weights = w + BYTES * panel * channels // 2 * position
+            at, weights = v + 2 * channels * (PATCH * row + position), w + BYTES * panel * channels // 2 * position
+            to = m + each * width * row + BYTES * position
             _qtile(
-                rows, width, 1, at, 2 * channels, 0, weights, BYTES * panel, 2 * channels, nothing, to, 0, 0, 0, 0,
-                int32(0), low, high,
+                rows, width, 1, at, 2 * PATCH * channels, 0, weights, BYTES * panel, 2 * channels, nothing, 0, to, each * width, each,
+                0, zero, none, none,
             )  # fmt: skip
             row += rows
+
+
+@inline
+def _place(tile, each):
+    """(image, tile of it) of a tile, of which each image has so many."""
+    image = tile // each if tile >= each else 0
+    return image, tile - image * each
 
 
 @kernel("qwinograd", QWINOGRAD)
@@ -72,21 +79,23 @@ def qwinograd(record):
         bias + 4 * columns,
         v + 2 * PATCH * most * channels,
     )
+    each = record.offsets // (4 * PATCH)
     nothing, padding = stack(256), stack(64)
     store_i32x(padding, splat_i32x(int32(record.zero_x * 0x01010101)))
     for vector in range(MATRIX_PANEL):
         store_i32x(nothing + BYTES * vector, splat_i32x(int32(0)))
     nowhere, vectors = stack(64), columns // 16
-    for first in range(0, tiles, most):
-        block = min(most, tiles - first)
+    for first in range(record.first, record.first + tiles, most):
+        block = min(most, record.first + tiles - first)
         for tile in range(block):
+            image, place = _place(first + tile, each)
             for at in range(0, channels, 16):
                 patch_in(
-                    x + at,
-                    table + 4 * PATCH * (first + tile),
+                    x + image * record.x_image + at,
+                    table + 4 * PATCH * place,
                     padding,
-                    v + 2 * (channels * tile + at),
-                    2 * channels * most,
+                    v + 2 * (PATCH * channels * tile + at),
+                    2 * channels,
                 )
         done = 0
         while done < vectors:
@@ -95,13 +104,14 @@ def qwinograd(record):
             while inside < panel:
                 width = widest(panel - inside)
                 weights = w + 2 * PATCH * 16 * channels * done + BYTES * inside
-                _products(v, weights, m, most, block, channels, width, panel, nothing, low, high)
-                for vector in range(width):
-                    column = 16 * (done + inside + vector)
-                    for tile in range(block):
+                _products(v, weights, m, block, channels, width, panel, nothing)
+                for tile in range(block):
+                    image, place = _place(first + tile, each)
+                    for vector in range(width):
+                        column = 16 * (done + inside + vector)
                         patch_out(
-                            m + BYTES * (width * tile + vector), BYTES * width * most, bias + 4 * column, scale + 4 * column,
-                            out + column, places + 4 * RESULTS * (first + tile), nowhere, zero, low, high,
+                            m + BYTES * PATCH * (width * tile + vector), bias + 4 * column, scale + 4 * column,
+                            out + image * record.out_image + column, places + 4 * RESULTS * place, nowhere, zero, low, high,
                         )  # fmt: skip
                 inside += width
             done += panel

@@ -64,18 +64,18 @@ def convolve_tiles(
     """y [N, out..., columns] of x [N, ..., channels]; `numbers` are the bias, less zero points, and the scale of each column, `zeros`
     the zero points of x and y."""
     (channels, columns), images = w.shape[2:], y.shape[0]
-    patches, places = tables(window, channels, columns, images)
-    block = block_of(len(patches), channels, columns)
+    patches, places = tables(window, channels, columns)
+    tiles = images * len(patches)
+    block = block_of(tiles, channels, columns)
     room = build.temporary(np.dtype(np.uint8), (room_bytes(block, channels, columns),))
+    steps = (x.size // images, y.size // images) if images > 1 else (0, 0)
     record = QWINOGRAD(
         x=x, w=build.constant(packed(transformed(w))), numbers=build.constant(np.concatenate([n.view(np.int32) for n in numbers])),
-        out=y, table=build.constant(np.concatenate([patches.ravel(), places.ravel()])), room=room, tiles=len(patches),
+        out=y, table=build.constant(np.concatenate([patches.ravel(), places.ravel()])), room=room, tiles=tiles,
         channels=channels, columns=columns, block=block, zero_x=zeros[0], zero=zeros[1], offsets=4 * patches.size,
-        low=limits[0], high=limits[1],
+        x_image=steps[0], out_image=steps[1], low=limits[0], high=limits[1],
     )  # fmt: skip
-    build.call(
-        "qwinograd", record, macs=2 * PATCH * len(patches) * channels * columns
-    )  # of 16 bits: as long as two of bytes
+    build.call("qwinograd", record, macs=2 * PATCH * tiles * channels * columns)  # of 16 bits: as long as two of bytes
 
 
 def block_of(tiles: int, channels: int, columns: int) -> int:
@@ -84,13 +84,11 @@ def block_of(tiles: int, channels: int, columns: int) -> int:
     return -(-tiles // -(-tiles // most))
 
 
-def tables(window: Window, channels: int, columns: int, images: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Byte offsets of the pixels [tiles, 36] and of the outputs [tiles, 16] of each tile in all images, -1 for none."""
-    patches = _table(_FOUR.patches(window), channels, window.pixels, images)
-    return patches, _table(_FOUR.places(window), columns, window.outputs, images)
+def tables(window: Window, channels: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Byte offsets of the pixels [tiles, 36] and of the outputs [tiles, 16] of each tile of an image, -1 for none."""
+    return _table(_FOUR.patches(window), channels), _table(_FOUR.places(window), columns)
 
 
-def _table(pixels: NDArray[np.int64], row: int, image: int, images: int) -> NDArray[np.int32]:
-    """Byte offsets in all images of pixels of `row` bytes, -1 for none."""
-    at = pixels + image * np.arange(images)[:, None, None]
-    return np.where(pixels < 0, -1, at * row).astype(np.int32).reshape(-1, pixels.shape[1])
+def _table(pixels: NDArray[np.int64], row: int) -> NDArray[np.int32]:
+    """Byte offsets of pixels of `row` bytes, -1 for none."""
+    return np.where(pixels < 0, -1, pixels * row).astype(np.int32)

@@ -38,7 +38,7 @@ from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.qpool import QMAX_POOL
 from rt_engine.kernels.interface.qshift import QSHIFT
 from rt_engine.kernels.interface.quantise import QUANTISE
-from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD, RESULTS, room_bytes
+from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD, room_bytes
 from rt_engine.kernels.interface.reduce import ARG, REDUCE
 from rt_engine.kernels.interface.taps import TAPS
 from rt_engine.kernels.interface.trees import TREES
@@ -357,8 +357,7 @@ def _winograd(name: str, positions: int, results: int) -> dict[str, Family]:
 
 
 def _qwinograd(r: Reading, item: int) -> list[Axis]:
-    moves = {"table": 4 * PATCH, "offsets": 4 * (RESULTS - PATCH)}
-    return [Axis("tiles", moves, 6, 12, again=2 * PATCH * r.channels * r.columns)]
+    return [Axis("tiles", {"first": 1}, 6, 12, again=2 * PATCH * r.channels * r.columns)]
 
 
 _UNARY = [

@@ -23,6 +23,7 @@ LATER: dict[str, str] = {
     "qconv": "offsets",
     "qdepthwise": "sums offsets count x_step out_step out_line fresh chunk",
     "qmax_pool": "offsets",
+    "qwinograd": "x_image out_image",
 }
 """Family of kernels -> its fields that came later, in the order in which they came."""
 
@@ -33,6 +34,7 @@ HINTS: dict[str, str] = {
     "depthwise": "block line",
     "gemm": "block",
     "qadd": "plain",
+    "qwinograd": "first",
 }
 """The same of fields that change no bit of a whole record: how it is cut, what is quicker. Programs do not name them."""
 

@@ -5,13 +5,14 @@ from rt_engine.kernels.interface.fields import Fields
 QWINOGRAD = Fields(
     "qwinograd",
     operands="x w numbers out table room",
-    sizes="tiles channels columns block zero_x zero offsets",
+    sizes="tiles channels columns block zero_x zero offsets first? x_image? out_image?",
     params="low high",
     writes="out room",
 )
 """`numbers`: the bias of each column (int32), then its scale (float32). `table` has the byte offset of each of a tile's 36 pixels,
--1 for padding; `offsets` bytes behind its start begin the offsets of its 16 outputs, -1 for none. `block` tiles are worked on at
-once, in `room`.
+-1 for padding; `offsets` bytes behind its start begin the offsets of its 16 outputs, -1 for none. It is that of one image; the next
+one begins `x_image` and `out_image` bytes further. Tiles are counted through all images: these are `tiles` from `first` on,
+`block` of them at once, in `room`.
 """
 
 PATCH, RESULTS = 36, 16

@@ -110,13 +110,12 @@ def patch_in(typingctx: Any, x: Any, table: Any, nowhere: Any, v: Any, step: Any
 
 @intrinsic
 def patch_out(
-    typingctx: Any, m: Any, step: Any, bias: Any, scale: Any, out: Any, places: Any, nowhere: Any, zero: Any, low: Any, high: Any,
+    typingctx: Any, m: Any, bias: Any, scale: Any, out: Any, places: Any, nowhere: Any, zero: Any, low: Any, high: Any,
 ) -> Any:  # fmt: skip
-    """16 columns of a tile: the sums in m, whose positions are `step` bytes apart, to 16 pixels by `places`, as bytes. Scales are
-    below 1."""
+    """16 columns of a tile: the sums [36, 16] in m to 16 pixels by `places`, as bytes. Scales are below 1."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        m, step, bias, scale, out, places, nowhere, *numbers = args
+        m, bias, scale, out, places, nowhere, *numbers = args
         goal, width = ToBytes(builder, i32x.part.count, *numbers, moderate=True), i32x.part.count
 
         def load(base: Any, shift: int, kind: Any) -> Any:
@@ -124,7 +123,7 @@ def patch_out(
 
         for part in range(PARTS):
             first = BYTES // PARTS * part
-            at = [builder.add(m, builder.mul(step, _I64(k))) for k in range(36)]
+            at = [builder.add(m, _I64(BYTES * k)) for k in range(36)]
             columns = [_four(builder, *(load(at[6 * r + c], first, i32x.part) for r in range(6))) for c in range(6)]
             start, factor = load(bias, first, i32x.part), load(scale, first, f32x.part)
             for i in range(4):
@@ -138,7 +137,7 @@ def patch_out(
                     builder.store(one, builder.inttoptr(to, one.type.as_pointer()), align=1)
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 7), types.int32, types.float32, types.float32), codegen
+    return types.void(*([types.int64] * 6), types.int32, types.float32, types.float32), codegen
 
 
 def _divided(builder: Any, value: Any, shift: int) -> Any:

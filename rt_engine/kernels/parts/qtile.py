@@ -115,13 +115,14 @@ class _Emitter:
             total = self.builder.add(total, self.builder.load(self.acc[r, v, s, p], typ=i32x.part))
         return total
 
-    def keep(self, out: Any) -> None:
-        """The sums go to `out`, [rows, vectors, 16] int32."""
+    def keep(self, to: Any, row: Any, vector: Any) -> None:
+        """The sums go to `to`, int32, with so many bytes from row to row and from vector to vector."""
         builder, step = self.builder, BYTES // PARTS
         for r in range(self.rows):
             for v in range(self.vectors):
+                first = builder.add(builder.mul(row, _I64(r)), builder.mul(vector, _I64(v)))
                 for p in range(PARTS):
-                    at = builder.add(out, _I64((r * self.vectors + v) * BYTES + step * p))
+                    at = builder.add(builder.add(to, first), _I64(step * p))
                     builder.store(self.total(r, v, p), builder.inttoptr(at, i32x.part.as_pointer()), align=4)
 
     def quantise(self, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any) -> None:
@@ -163,44 +164,60 @@ def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool, dot: Any
 
     Arguments: rows, vectors, splits (one of `shapes`), a, then a row stride in bytes or, with `by_table`, the address of
     the rows' byte offsets (int32); the table of the quads' offsets (not read otherwise), b, its stride from quad to quad,
-    k in bytes, bias; then where the sums go: with `direct` quantised to `c`, all columns of the tile (its row stride, scales,
-    zero point, limits), else to `out` as they are. `dot` multiplies what is in four bytes.
+    k in bytes, bias; then where the sums go: `to`, and the bytes to its next row. With `direct` they are quantised, all columns of
+    the tile (scales, zero point, limits), else they stay as they are, `vector` bytes from one vector to the next. `dot` multiplies
+    what is in four bytes. Each shape is code of its own; a switch leads to it.
     """
+    name = f"qtile.{dot.__name__}.{by_table:d}.{'.'.join('x'.join(map(str, shape)) for shape in shapes)}"
 
     @intrinsic
     def qtile(
         typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, places: Any, table: Any, b: Any, b_stride: Any,
-        k: Any, bias: Any, out: Any, direct: Any, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any,
+        k: Any, bias: Any, direct: Any, to: Any, row: Any, vector: Any, scale: Any, zero: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, vectors, splits, a, places, table, b, b_stride, k, bias, out, direct, *target = args
-
-            def row(r: int) -> Any:
-                if not by_table:
-                    return builder.add(a, builder.mul(places, _I64(r)))
-                pointer = builder.inttoptr(builder.add(places, _I64(4 * r)), _I32.as_pointer())
-                return builder.add(a, builder.sext(builder.load(pointer, typ=_I32, align=4), _I64))
-
-            key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
-            end = builder.append_basic_block("qtile.end")
-            switch = builder.switch(key, end)
-            for shape in shapes:
-                block = builder.append_basic_block(f"qtile.{'x'.join(map(str, shape))}")
-                switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
-                builder.position_at_end(block)
-                emitter = _Emitter(builder, *shape, dot)
-                emitter.start(bias)
-                emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
-                with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):
-                    with quantised:
-                        emitter.quantise(*target)
-                    with kept:
-                        emitter.keep(out)
-                builder.branch(end)
-            builder.position_at_end(end)
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
+            function = builder.module.globals.get(name)
+            if function is None:
+                function = ir.Function(builder.module, kind, name)
+                function.linkage = "linkonce_odr"
+                _emit(function, shapes, by_table, dot)
+            builder.call(function, args)
             return context.get_dummy_value()
 
-        floats = (types.float32, types.float32)
-        return types.void(*([types.int64] * 15), types.int32, *floats), codegen
+        return types.void(*([types.int64] * 15), types.int32, types.float32, types.float32), codegen
 
     return qtile
+
+
+def _emit(function: Any, shapes: Sequence[tuple[int, int, int]], by_table: bool, dot: Any) -> None:
+    """The function's body: see `make_qtiles`."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    rows, vectors, splits, a, places, table, b, b_stride, k, bias, direct, to, to_row, to_vector, *target = (
+        function.args
+    )
+
+    def row(r: int) -> Any:
+        if not by_table:
+            return builder.add(a, builder.mul(places, _I64(r)))
+        pointer = builder.inttoptr(builder.add(places, _I64(4 * r)), _I32.as_pointer())
+        return builder.add(a, builder.sext(builder.load(pointer, typ=_I32, align=4), _I64))
+
+    key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
+    end = builder.append_basic_block("qtile.end")
+    switch = builder.switch(key, end)
+    for shape in shapes:
+        block = builder.append_basic_block(f"qtile.{'x'.join(map(str, shape))}")
+        switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
+        builder.position_at_end(block)
+        emitter = _Emitter(builder, *shape, dot)
+        emitter.start(bias)
+        emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
+        with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):
+            with quantised:
+                emitter.quantise(to, to_row, *target)
+            with kept:
+                emitter.keep(to, to_row, to_vector)
+        builder.branch(end)
+    builder.position_at_end(end)
+    builder.ret_void()

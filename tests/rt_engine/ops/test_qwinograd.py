@@ -61,31 +61,31 @@ def test_tiles_have_the_bits_of_the_sum(library, case, kind):
     most = np.abs(exact.astype(np.int64)).max((0, 1, 2))
     scale = (rng.uniform(20, 60, columns) / np.maximum(most, 100)).astype(np.float32)
     row = np.concatenate([bias_with_zero_point(bias, w.reshape(-1, columns), zero_x), scale.view(np.int32)])
-    patches, places = tables(window, channels, columns, images)
+    patches, places = tables(window, channels, columns)
     out, room = np.zeros(exact.shape, np.uint8), np.zeros(room_bytes(block, channels, columns), np.uint8)
     table = np.concatenate([patches.ravel(), places.ravel()])
     got = call(
         library, "qwinograd", [x, packed(transformed(w)), row, out, table, room],
-        (len(patches), channels, columns, block, zero_x, zero, 4 * patches.size), (-11, 244),
+        (images * len(patches), channels, columns, block, zero_x, zero, 4 * patches.size, 0, x[0].size, out[0].size), (-11, 244),
     )[3]  # fmt: skip
     expected = np.clip(np.rint(exact.astype(np.float32) * scale), -11, 244) + zero
     assert (got == expected).all()
 
 
-def layer(channels, columns, w, size=8, **attributes):
-    """The kernels of a QLinearConv."""
+def layer(channels, columns, w, size=8, images=1, **attributes):
+    """A QLinearConv."""
     given = {
         "sx": np.float32(0.02), "zx": np.uint8(120), "w": w, "sw": np.float32(0.01), "zw": np.int8(0),
         "sy": np.float32(0.05), "zy": np.uint8(99),
     }  # fmt: skip
     node = helper.make_node("QLinearConv", ["x", *given], ["y"], pads=[1, 1, 1, 1], **attributes)
-    ends = ("x", [1, channels, size, size]), ("y", [1, columns, None, None])
+    ends = ("x", [images, channels, size, size]), ("y", [images, columns, None, None])
     x, y = (helper.make_tensor_value_info(name, T.UINT8, shape) for name, shape in ends)
     constants = [numpy_helper.from_array(np.asarray(v), n) for n, v in given.items()]
     model = helper.make_model(
         helper.make_graph([node], "g", [x], [y], constants), opset_imports=[helper.make_opsetid("", 13)], ir_version=8
     )
-    return compile_model(model).kernels
+    return compile_model(model)
 
 
 def weights(columns, channels, value=1):
@@ -94,15 +94,22 @@ def weights(columns, channels, value=1):
 
 def test_tiles_are_taken_where_they_pay_and_are_exact():
     """Not for vectors that are not filled, strides, tiles that are mostly padding, or sums that may be too large."""
-    assert "qwinograd" in layer(16, 48, weights(48, 16))
+    assert "qwinograd" in layer(16, 48, weights(48, 16)).kernels
     for other in (
         layer(8, 64, weights(64, 8)),
         layer(32, 40, weights(40, 32)),
         layer(32, 32, weights(32, 32), strides=[2, 2]),
         layer(32, 32, weights(32, 32), size=5),
     ):
-        assert "qconv" in other
-        assert "qwinograd" not in other
+        assert "qconv" in other.kernels
+        assert "qwinograd" not in other.kernels
+
+
+def test_images_share_one_table():
+    """Fourteen take no other constants than one, but for the copies around, and one needs no field that came later."""
+    one, many = (layer(32, 32, weights(32, 32), images=n) for n in (1, 14))
+    assert 0 <= many.weight_nbytes - one.weight_nbytes < 256
+    assert (one.later, set(many.later)) == ((), {"qwinograd.x_image", "qwinograd.out_image"})
 
 
 @pytest.mark.parametrize("sign", [1, -1])
