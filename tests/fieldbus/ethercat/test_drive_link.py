@@ -208,7 +208,7 @@ def test_a_drive_that_loses_power_comes_back_while_the_other_goes_on(bus: Any) -
         bus.order({"do": "power", "slave": 2, "on": False})
         rig.until(lambda: rig.inputs["y"].read().quality == Quality.BAD)
         wait_for(lambda: "drive y" in rig.link.status().note or "y: " in rig.link.status().note)
-        assert rig.inputs["x"].read().quality == Quality.GOOD
+        wait_for(lambda: rig.inputs["x"].read().quality == Quality.GOOD)
         assert rig.state() == DriveState.OPERATION_ENABLED
         bus.order({"do": "power", "slave": 2, "on": True})
         before = bus.escs[2].device.turns

@@ -401,7 +401,7 @@ def test_a_number_that_means_nothing_is_bad_in_native_code_too() -> None:
                 wait_for(lambda: both.read().quality is Quality.BAD)
                 wait_for(lambda: link.status().implausible > count)  # noqa: B023
                 assert np.isnan(both.read().values[0])
-                assert (alone.read().quality, link.status().note) == (Quality.GOOD, words)
+                wait_for(lambda: (alone.read().quality, link.status().note) == (Quality.GOOD, words))  # noqa: B023
 
 
 def test_a_device_that_answers_and_does_not_work() -> None:
