@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from rt_engine.run.distance import NEAR_NS, farthest_ns
 from rt_engine.run.native import KERNELS
 from rt_engine.run.team import Helpers, Team
 from rt_native.faults import leave_signals
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rt_engine import Context
 
 START_PATIENCE_S = 5.0
+NEAR_CORES = "take cores that share a last-level cache (`lscpu -e`, column L3)"
 CALLED = ("help_task", "fan_out", "begin_run")
 """Exports by which helpers work, whatever models come."""
 
@@ -35,7 +37,10 @@ class TaskHelpers:
         self._task, self._clock = task, clock
         # Now, not in a thread of a helper: the compiler would have its priority, its core and its blocked signals.
         KERNELS.need(CALLED)
-        self.team = Team(task.threads, patience_ns=task.period_ns, awake_ns=task.period_ns)
+        is_real = clock.sleep == system_clock().sleep
+        line_ns = farthest_ns(task.cpu, task.helper_cpus) if is_real else NEAR_NS
+        self.team = Team(task.threads, patience_ns=task.period_ns, awake_ns=task.period_ns, line_ns=line_ns)
+        self._is_too_far = False
         for name, value in (("clock", clock.state), ("clock_sleep", clock.sleep), ("clock_now", clock.now)):
             self.team.fields[name] = value
         self._threads: list[threading.Thread] = []
@@ -50,8 +55,8 @@ class TaskHelpers:
         return self.team.waits
 
     def admit(self, context: "Context") -> None:
-        """Let helpers work on what a context of the task runs; a model that is too short stays on one core."""
-        self.team.admit(context)
+        """Let helpers work on what a context of the task runs; a model that is too short for cores that far apart stays on one."""
+        self._is_too_far = not self.team.admit(context) and self.team.is_too_far(context)
 
     def start(self) -> None:
         """Start the threads; returns when they are prepared. On a clock that is no system's they sleep until a run begins.
@@ -88,6 +93,7 @@ class TaskHelpers:
             event.wait(START_PATIENCE_S)
         self.grants = (
             *(() if count == wanted else (_no_core(wanted, room),)),
+            *((_too_far(self._task, self.team.line_ns),) if self._is_too_far else ()),
             *(grant for one in found for grant in one),
         )
 
@@ -126,6 +132,16 @@ def _no_core(wanted: int, room: int) -> Grant:
     why = f"{room} of {wanted} helpers have a core beside the tasks'; the task does the pieces of the others itself"
     how = f"{MORE_CORES}, or ask for fewer threads"
     return Grant("helper cores", False, why, how)
+
+
+def _too_far(task: Task, line_ns: float) -> Grant:
+    """Of a task whose model is too short for the distance of its cores."""
+    why = (
+        f"a cache line takes {line_ns:,.0f} ns to a helper's core and back: to share the model of task {task.name!r} would take "
+        "longer than to run it on one core, so it stays there"
+    )
+    how = f"{NEAR_CORES}, or leave `threads` out"
+    return Grant(f"helpers of task {task.name}", False, why, how)
 
 
 def _no_priority() -> Grant:

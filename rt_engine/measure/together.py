@@ -7,6 +7,7 @@ import numpy as np
 
 from rt_engine.model import Model
 from rt_engine.run.context import Context
+from rt_engine.run.distance import farthest_ns
 from rt_engine.run.team import Helpers, Team, TeamStats
 
 _FEWEST_ROUNDS = 5
@@ -28,6 +29,10 @@ class Together:
     """Are the outputs the same, bit for bit?"""
     longest_wait_ns: int
     stats: TeamStats | None
+    line_ns: float
+    """How long a cache line takes between two of the cores."""
+    is_too_far: bool
+    """Does a task whose cores are that far apart keep it on one? Here it is cut all the same, so that it can be measured."""
 
     def __str__(self) -> str:
         if self.stats is None:
@@ -36,7 +41,15 @@ class Together:
         return (
             f"{self.threads} threads: {self.several_ns / 1e3:,.1f} us instead of {self.single_ns / 1e3:,.1f}, {self.ratio:.2f} times "
             f"as fast, {bits}; {self.share:.0%} of the work is cut, longest wait for a helper {self.longest_wait_ns / 1e3:,.1f} us"
+            f"{self._far}"
         )
+
+    @property
+    def _far(self) -> str:
+        """What a task would do, where it is not what was measured."""
+        if not self.is_too_far:
+            return ""
+        return f"; a cache line takes {self.line_ns:,.0f} ns there and back, and a task on cores that far apart keeps it on one"
 
 
 def run_together(model: Model, threads: int, seconds: float = 3.0) -> Together:
@@ -46,8 +59,9 @@ def run_together(model: Model, threads: int, seconds: float = 3.0) -> Together:
         InputError: less than 1 thread, or more than 8.
         RunError: a kernel ended with a status.
     """
-    single, several, team = model.context(1), model.context(1), Team(threads)
+    single, several, team, line_ns = model.context(1), model.context(1), Team(threads), farthest_ns()
     is_cut = threads > 1 and team.admit(several)
+    is_too_far = is_cut and Team(threads, line_ns=line_ns).is_too_far(several)
     for context in (single, several):
         _feed(context)
     helpers = Helpers(team) if is_cut else None
@@ -69,7 +83,18 @@ def run_together(model: Model, threads: int, seconds: float = 3.0) -> Together:
     middle = np.median(times, axis=0)
     ratio = float(np.median(times[:, 0] / times[:, 1]))
     stats = team.stats() if is_cut else None
-    return Together(threads, float(middle[0]), float(middle[1]), ratio, several.shared, same, team.waits.max, stats)
+    return Together(
+        threads,
+        float(middle[0]),
+        float(middle[1]),
+        ratio,
+        several.shared,
+        same,
+        team.waits.max,
+        stats,
+        line_ns,
+        is_too_far,
+    )
 
 
 def _feed(context: Context) -> None:

@@ -71,10 +71,11 @@ class Context:
         self.execute_address = executable.execute_address
         """Address of the function that runs the block, for native code."""
 
-    def _join(self, threads: int, team: int) -> bool:
-        """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where it is too short."""
+    def _join(self, threads: int, team: int, line_ns: float) -> bool:
+        """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where that would not pay."""
         if "slices" not in self._kept:  # else its records are laid out for threads already
-            self._lay(self._executable.fanned(threads))
+            found = self._executable.fanned(threads)
+            self._lay(found if found and found.pays(line_ns) else None)
         if self._fanned is None:
             return False
         self._arena.view(ARENA_HEADER)["spare"][0, 0] = team

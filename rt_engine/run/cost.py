@@ -16,9 +16,12 @@ from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.qwinograd import PATCH, QWINOGRAD
 from rt_engine.kernels.interface.trees import TREES
 from rt_engine.run.axes import FAMILIES, Axis, Reading
+from rt_native.target import Target
 
 FAST, SLOW = 40.0, 10.0
 """Multiply-accumulates in a nanosecond, of tiles and of channel by channel, on a fast core. A slower one has more to gain."""
+SLOW_BYTES = 25.0
+"""Of bytes, channel by channel."""
 BYTES = 40.0
 """Bytes in a nanosecond, of what is only read and written, in the second-level cache."""
 
@@ -36,18 +39,25 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
     QWINOGRAD.name: lambda r: 2 * PATCH * r.tiles * r.channels * r.columns / FAST,
     TREES.name: lambda r: r.rows * r.count * GROUP,
-    QDEPTHWISE.name: lambda r: r.images * r.pixels * max(r.count, 1) * r.quads * 4 * r.channels / SLOW,
+    QDEPTHWISE.name: lambda r: r.images * r.pixels * max(r.count, 1) * r.quads * 4 * r.channels / SLOW_BYTES,
 }
+_OF_BYTES = frozenset(fields.name for fields in (QGEMM, QCONV, QWINOGRAD, QDEPTHWISE))
 
 
-def about_ns(kernel: str, record: NDArray[Any]) -> float:
-    """Nanoseconds, within a factor of a few; 0 for a kernel whose records cannot be cut."""
+def pace_of_bytes(target: Target) -> float:
+    """How much quicker than floats a machine sums products of bytes."""
+    has_dots = bool({"+avx512vnni", "+avxvnni"} & set(target.features.split(",")))
+    return target.lanes / 4 if has_dots else 1.0
+
+
+def about_ns(kernel: str, record: NDArray[Any], bytes_pace: float = 1.0) -> float:
+    """Nanoseconds, within a factor of a few; 0 for a kernel whose records cannot be cut. `bytes_pace`: see `pace_of_bytes`."""
     family = FAMILIES.get(kernel)
     if family is None:
         return 0.0
     values, work = Reading(family.fields, record), 0.0
     if family.fields.name in _WORK:
-        work = _WORK[family.fields.name](values)
+        work = _WORK[family.fields.name](values) / (bytes_pace if family.fields.name in _OF_BYTES else 1.0)
     return max([work, *(_touched(values, axis) / BYTES for axis in family.axes(values, family.item))])
 
 

@@ -21,7 +21,7 @@ from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import Place, Program
 from rt_engine.run.axes import FAMILIES, Reading
 from rt_engine.run.chains import Step, chains_of
-from rt_engine.run.cost import about_ns
+from rt_engine.run.cost import about_ns, pace_of_bytes
 from rt_engine.run.elsewhere import ELSEWHERE, moved_elsewhere
 from rt_engine.run.pieces import pieces_of
 from rt_engine.run.strips import Strips
@@ -34,6 +34,12 @@ LEAST_MODEL_NS = 50_000.0
 LEAST_RECORD_NS, LEAST_PIECE_NS = 1_000.0, 2_000.0
 """Below, waiting for each other costs more than a second core gives. What lies between records that are cut is cut early: a core that
 reads what the other has just written waits for it, line by line."""
+BARRIER_LINES, BARRIER_NS = 10.0, 500.0
+"""What fanning out takes: so many ways of a cache line to the other core and back, and what does not depend on them."""
+WON = 0.75
+"""Of the time that sizes say is saved, what is: they say a little more than a fast core takes."""
+LEAST_WON = 0.1
+"""Of a model's time, what several cores have to save."""
 EACH = 4
 """At most so many pieces for each thread: one that comes late, or is slower, then takes fewer."""
 
@@ -60,6 +66,14 @@ class Fanned:
     own_nbytes: int = 0
     memory: Block | None = None
     """Of the pieces of one context."""
+    about_ns: float = 0.0
+    """The time of all records on one core, as far as their sizes say."""
+    threads: int = 1
+
+    def pays(self, line_ns: float) -> bool:
+        """Is it quicker than one core, where a cache line takes so long to another core and back?"""
+        saved = WON * self.share * self.about_ns * (1 - 1 / self.threads)
+        return saved - self.shared * (BARRIER_LINES * line_ns + BARRIER_NS) > LEAST_WON * self.about_ns
 
     def joined(self, arena: int) -> "Fanned":
         """The records for the context with this arena, with memory for its pieces."""
@@ -91,7 +105,8 @@ def fanned(
         times: nanoseconds of each record on one core; None: as sizes say.
         longest_ns: what the records that are cut together take at most on one core; one alone may take longer.
     """
-    times = times or [about_ns(program.kernels[int(record["kernel"])], record) for record in records]
+    pace = pace_of_bytes(library.target)
+    times = times or [about_ns(program.kernels[int(record["kernel"])], record, pace) for record in records]
     if sum(times) < LEAST_MODEL_NS:
         return None
     kept = _places((*program.state, *program.inputs))
@@ -113,7 +128,7 @@ def fanned(
         return None
     share = sum(sum(times[index:end]) for index, (end, _) in cut.items()) / sum(times)
     laid = _laid_out(records, cut, addresses, library, share, own_nbytes)
-    return replace(laid, own_nbytes=own_nbytes + elsewhere)
+    return replace(laid, own_nbytes=own_nbytes + elsewhere, about_ns=sum(times), threads=threads)
 
 
 def _places(places: Iterable[Place]) -> list[tuple[int, int]]:

@@ -8,14 +8,12 @@ from typing import Any
 from rt_engine.errors import InputError
 from rt_engine.run.blocks import NEVER
 from rt_engine.run.context import Context
+from rt_engine.run.distance import HELPING, NEAR_NS, farthest_ns
 from rt_engine.run.executable import Executable
 from rt_engine.run.fanned import Fanned
 from rt_engine.run.team_block import HELPER, MOST, TEAM
 from rt_native.histogram import NBYTES, Histogram
-from rt_native.library import Library
 from rt_native.memory import Block
-
-NATIVE = Library("helpers", modules=("rt_engine.run.helpers_native",))
 
 MOST_THREADS = MOST + 1
 PATIENCE_NS = 5_000_000_000
@@ -49,12 +47,17 @@ class TeamStats:
 class Team:
     """Memory of a thread that runs models and of its helpers. Any number of contexts that the thread runs may join.
 
+    Args:
+        line_ns: how long a cache line takes to a helper's core and back (`run.distance`).
+
     Raises:
         InputError: less than 1 thread, or more than `MOST_THREADS`.
     """
 
-    def __init__(self, threads: int, patience_ns: int = PATIENCE_NS, awake_ns: int = AWAKE_NS) -> None:
-        self.threads = checked_threads(threads)
+    def __init__(
+        self, threads: int, patience_ns: int = PATIENCE_NS, awake_ns: int = AWAKE_NS, line_ns: float = NEAR_NS
+    ) -> None:
+        self.threads, self.line_ns = checked_threads(threads), line_ns
         at = TEAM.itemsize + MOST * HELPER.itemsize
         self._block = Block(at + NBYTES)
         self.address = self._block.address
@@ -68,14 +71,19 @@ class Team:
         """What a helper that is late may still read and write, records and weights too, when nobody has the context any more."""
 
     def admit(self, context: Context) -> bool:
-        """Let helpers work on what a context runs; False: the model is too short for it, and stays on one core."""
-        if not context._join(self.threads, self.address):
+        """Let helpers work on what a context runs; False: it is too short for cores that far apart, and stays on one."""
+        if not context._join(self.threads, self.address, self.line_ns):
             return False
         context._kept["team"] = self._block
         busy = {int(row["arena"]) for row in self.helpers if row["busy"]}
         self._held = [held for held in self._held if held[0]() is not None or held[1].address in busy]
         self._held.append((weakref.ref(context), context._arena, context._executable, context._fanned))
         return True
+
+    def is_too_far(self, context: Context) -> bool:
+        """Would its program be cut for cores that are nearer?"""
+        found = context._executable.fanned(self.threads)
+        return found is not None and not found.pays(self.line_ns)
 
     def stats(self) -> TeamStats:
         """The counters, while it runs."""
@@ -94,9 +102,9 @@ class Helpers:
 
     def __init__(self, team: Team) -> None:
         self.team = team
-        NATIVE.function("prepare_helpers")(team.address)
-        team.fields["wake"] = NATIVE.address("wake_helpers")
-        run, address = NATIVE.function("help_anyone"), team.address
+        HELPING.function("prepare_helpers")(team.address)
+        team.fields["wake"] = HELPING.address("wake_helpers")
+        run, address = HELPING.function("help_anyone"), team.address
         self._threads = [
             threading.Thread(target=_help, args=(run, address, number, team), name=f"rt-helper-{number}", daemon=True)
             for number in range(team.threads - 1)
@@ -106,7 +114,7 @@ class Helpers:
 
     def stop(self) -> None:
         """End them; returns when they have."""
-        NATIVE.function("stop_helpers")(self.team.address)
+        HELPING.function("stop_helpers")(self.team.address)
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
@@ -119,7 +127,7 @@ def _help(run: Any, address: int, number: int, team: Team) -> None:
 
 def with_helpers(context: Context, threads: int) -> Context:
     """The same context, with helpers of its own that end with it; as it was, where the model is too short for it."""
-    team = Team(threads)
+    team = Team(threads, line_ns=farthest_ns())
     if team.admit(context):
         helpers = Helpers(team)
         weakref.finalize(context, helpers.stop)

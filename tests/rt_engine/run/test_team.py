@@ -34,6 +34,7 @@ def everything(monkeypatch):
     monkeypatch.setattr(fanned, "LEAST_MODEL_NS", 0.0)
     monkeypatch.setattr(fanned, "LEAST_RECORD_NS", 1.0)
     monkeypatch.setattr(fanned, "LEAST_PIECE_NS", 50.0)
+    monkeypatch.setattr(fanned.Fanned, "pays", lambda self, line_ns: True)
 
 
 def layers(size=320, layers=6, rows=32):
@@ -83,6 +84,16 @@ def test_large_models_give_the_bits_of_one_thread(everything):
         whole = _bits(single.context(), feeds)
         assert all(_bits(context, feeds) == whole for _ in range(3)), name
     assert shared > 60
+
+
+def test_a_model_stays_on_one_core_where_others_are_too_far_for_it(model):
+    """The same records pay for near cores; the bits are those of one core either way."""
+    near, far = Team(2), Team(2, line_ns=1e5)
+    alone, feeds = model.context(1), feeds_of(model)
+    assert not far.admit(alone) and alone.shared == 0.0 and far.is_too_far(alone)
+    assert not near.is_too_far(alone) and _bits(alone, feeds) == _bits(_joined(model, near), feeds)
+    short = rt_engine.load(layers(size=16, rows=1)).context(1)
+    assert not far.admit(short) and not far.is_too_far(short), "no distance would do"
 
 
 def test_what_no_helper_begins_is_taken_back(model):

@@ -10,6 +10,7 @@ from station.errors import StationFileError
 from station.file.reading import read_station
 from station.machine.computer import Computer
 from station.wiring.parts import build
+from station.wiring.together import Together
 from tests.station.file.test_slice_keys import station
 from tests.station.stations import AXIS
 
@@ -116,4 +117,11 @@ def test_check_says_that_a_short_model_stays_on_one_core(tmp_path):
     assert said.exit_code == 0 and "it stays on one core" in " ".join(said.output.split())
     (found,) = json.loads(CliRunner().invoke(app, ["check", "--json", path]).output)
     (one,) = found["together"]
-    assert one == {"task": "axis", "model": "mean", "threads": 2, "share": 0.0}
+    assert one == {"task": "axis", "model": "mean", "threads": 2, "share": 0.0, "line_ns": None}
+
+
+def test_cores_that_are_too_far_for_a_model_are_named():
+    """What it takes, and what helps."""
+    far, near = (Together("axis", "mean", 2, share, 270.0) for share in (0.0, 0.9))
+    assert "too short for cores that far apart (a cache line takes 270 ns there and back)" in far.complaint
+    assert "share a last-level cache" in far.complaint and not near.complaint
