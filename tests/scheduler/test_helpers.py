@@ -84,7 +84,10 @@ def test_a_model_that_is_too_short_for_the_distance_of_its_cores_stays_on_one(mo
         wait_for(lambda: scheduler.stats()["t"].cycles > 3 and y.read().values[0] == expected(model, 1.5))
         assert scheduler._runners["t"]._helpers.team.stats().fan_outs == 0  # type: ignore[union-attr]
         (told,) = [grant for grant in scheduler.rights if grant.name == "helpers of task t"]
-        assert "takes 100,000 ns to a helper's core and back" in told.why and "share a last-level cache" in told.how_to_grant
+        assert (
+            "takes 100,000 ns to a helper's core and back" in told.why
+            and "share a last-level cache" in told.how_to_grant
+        )
 
 
 def test_a_helper_never_shares_the_core_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
