@@ -13,20 +13,24 @@ from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp
 from rt_engine.kernels.parts.fold import SUM_EXP
 from rt_engine.kernels.parts.lanes import F32
+from rt_engine.kernels.parts.lanes_of_rows import add, larger, make_lanes_of_rows
 from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.rows import make_exp_row
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_i64, stack
-from rt_native.vector import BYTES, bits, f32x, from_bits, max_lanes, select, splat_i32x, sum_lanes
+from rt_native.vector import BYTES, f32x, max_lanes, select
 
 _ROWS, _COLUMNS = TILES.product
 _SHAPES = [(rows, vectors, 1) for rows in range(1, _ROWS + 1) for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _tile = make_tiles(f32x, _SHAPES)
-_load, _load_first_or, _splat = F32.load_vector, F32.load_first_or, F32.splat
+_load, _load_one, _load_first_or, _splat = F32.load_vector, F32.load, F32.load_first_or, F32.splat
 _store, _store_first, _lanes, _scalar = F32.store_vector, F32.store_first, F32.lanes, F32.scalar
 _exp_row = make_exp_row(F32)
 _FILLER, _ONE = F32.scalar(SUM_EXP.filler), F32.scalar(1.0)
-_SIGN, _MAGNITUDE, _splat_int = 31, 0x7FFFFFFF, splat_i32x
+_largest, _sums = (make_lanes_of_rows(f32x, 8, how) for how in (larger, add))
+"""A NaN that is lost as the largest makes its own weight NaN, and that the sum."""
+_BLOCK = 36
+"""Rows of at most two vectors whose weights are made together."""
 _LOW, _HIGH = F32.scalar(float("-inf")), F32.scalar(float("inf"))
 _FIELD = {name: 8 * i for i, name in enumerate(TABLE)}
 _BATCH, _HEADS, _QUERIES, _KEYS = (_FIELD[n] for n in ("batch", "heads", "queries", "keys"))
@@ -36,16 +40,23 @@ _ZEROS = 8 * len(TABLE)
 
 
 @inline
-def _rows_of_product(rows, vectors, a, a_stride, b, b_stride, k, c, c_stride, zeros, valid):
-    """c = a @ b for a few rows, all columns."""
-    done = 0
-    while done < vectors:
-        wide = 2 if vectors - done >= 2 else 1
-        if _COLUMNS == 4 and vectors - done >= 4:
-            wide = 4
-        at, left = BYTES * done, valid - done * _lanes
-        _tile(rows, wide, 1, a, a_stride, b + at, b_stride, BYTES, k, c + at, c_stride, zeros, left, _LOW, _HIGH)
-        done += wide
+def _rows_of_tile(left):
+    return min(of_six(left), _ROWS)
+
+
+@inline
+def _product(rows, vectors, a, a_stride, b, b_stride, k, c, c_stride, zeros, valid):
+    """c = a @ b."""
+    while rows:
+        some, done = _rows_of_tile(rows), 0
+        while done < vectors:
+            wide = 2 if vectors - done >= 2 else 1
+            if _COLUMNS == 4 and vectors - done >= 4:
+                wide = 4
+            at, left = BYTES * done, valid - done * _lanes
+            _tile(some, wide, 1, a, a_stride, b + at, b_stride, BYTES, k, c + at, c_stride, zeros, left, _LOW, _HIGH)
+            done += wide
+        a, c, rows = a + some * a_stride, c + some * c_stride, rows - some
 
 
 @inline
@@ -55,22 +66,10 @@ def _vector(address, count):
 
 
 @inline
-def _ordered(b):
-    """Bits of floats <-> integers in their order, a NaN at one of the ends."""
-    return b ^ ((b >> _SIGN) & _MAGNITUDE)
-
-
-@inline
-def _largest(x):
-    """The largest lane, in all lanes. A NaN may be lost: it makes its own weight NaN, and that the sum."""
-    return from_bits(_ordered(_splat_int(max_lanes(_ordered(bits(x))))))
-
-
-@inline
-def _short_rows(rows, row, line, n, scale, mask, mask_row):
-    """Weights of up to six rows of at most two vectors, pass by pass: while one waits for its largest or its sum, the next go on."""
-    tops, wide = stack(6 * 64), n > _lanes
-    first = row
+def _short_rows(scores, rows, line, n, scale, mask, mask_row):
+    """Weights of rows of at most two vectors, pass by pass: while one waits for its largest or its sum, the next go on."""
+    lines, tops, factors, wide = stack((_BLOCK + 8) * 64), stack(_BLOCK * 4 + 64), stack(_BLOCK * 4 + 64), n > _lanes
+    row = scores
     for r in range(rows):
         x = _vector(row, n) * scale
         if mask:
@@ -82,23 +81,27 @@ def _short_rows(rows, row, line, n, scale, mask, mask_row):
                 y = y + _vector(mask + BYTES, n - _lanes)
             _store(row + BYTES, y)
             x = select(y > x, y, x)
-        _store(tops + r * BYTES, _largest(x))
+        _store(lines + r * BYTES, x)
         row += line
         mask += mask_row
-    row = first
+    for r in range(0, rows, 8):
+        _store(tops + 4 * r, _largest(lines + r * BYTES))
+    row = scores
     for r in range(rows):
-        top = _load(tops + r * BYTES)
+        top = _splat(_load_one(tops + 4 * r))
         x = exp(_load(row) - top)
         _store(row, x)
         if wide:
             y = exp(_load(row + BYTES) - top)
             _store(row + BYTES, y)
             x = x + y
-        _store(tops + r * BYTES, x)
+        _store(lines + r * BYTES, x)
         row += line
-    row = first
+    for r in range(0, rows, 8):
+        _store(factors + 4 * r, _ONE / _sums(lines + r * BYTES))
+    row = scores
     for r in range(rows):
-        factor = _splat(_ONE / sum_lanes(_load(tops + r * BYTES)))
+        factor = _splat(_load_one(factors + 4 * r))
         _store(row, _load(row) * factor)
         if wide:
             _store(row + BYTES, _load(row + BYTES) * factor)
@@ -134,21 +137,21 @@ def _head(q, q_row, keys, v, v_row, mask, mask_row, out, out_row, scores, table,
         load_i64(table + _DEPTH),
         load_i64(table + _WIDTH),
     )
-    vectors, zeros = (n + _lanes - 1) // _lanes, table + _ZEROS
-    line = vectors * BYTES
+    vectors, wide, zeros = (n + _lanes - 1) // _lanes, (width + _lanes - 1) // _lanes, table + _ZEROS
+    line, short, near = vectors * BYTES, n <= 2 * _lanes, stack(_BLOCK * 2 * 64)
+    if short:
+        scores = near
     row = 0
     while row < queries:
-        left = queries - row
-        rows = min(of_six(left), _ROWS)
-        _rows_of_product(rows, vectors, q, q_row, keys, line, depth, scores, line, zeros, vectors * _lanes)
-        if n <= 2 * _lanes:
-            _short_rows(rows, scores, line, n, scale, mask, mask_row)
+        rows = min(queries - row, _BLOCK) if short else _rows_of_tile(queries - row)
+        _product(rows, vectors, q, q_row, keys, line, depth, scores, line, zeros, vectors * _lanes)
+        if short:
+            _short_rows(scores, rows, line, n, scale, mask, mask_row)
         else:
             for r in range(rows):
                 _long_row(scores + r * line, n, scale, mask + r * mask_row)
         mask += rows * mask_row
-        wide = (width + _lanes - 1) // _lanes
-        _rows_of_product(rows, wide, scores, line, v, v_row, n, out, out_row, zeros, width)
+        _product(rows, wide, scores, line, v, v_row, n, out, out_row, zeros, width)
         q, out = q + rows * q_row, out + rows * out_row
         row += rows
 

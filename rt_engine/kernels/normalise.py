@@ -17,15 +17,16 @@ from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp, log
-from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, make_row
-from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
-from rt_engine.kernels.parts.rows import make_exp_row, make_variance
+from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, make_row, make_total
+from rt_engine.kernels.parts.lanes import F32, F64, Element
+from rt_engine.kernels.parts.lanes_of_rows import add, make_lanes_of_rows
+from rt_engine.kernels.parts.rows import make_deviations, make_exp_row
 from rt_native.lang import inline, stack, store_f32, store_f64
 from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
 
 _DOUBLE = int(DType.DOUBLE)
-_SHORT = 1024
-"""Bytes of a row up to which eight are worked through step by step: while one waits for its sum, the next go on."""
+_ROWS, _NEAR = 32, 8192
+"""The most rows, and their bytes, that are worked through step by step: while one waits for its sum, the next go on."""
 
 
 def _make_softmax(of: Element) -> None:
@@ -92,6 +93,12 @@ def _make_log_softmax(of: Element) -> None:
 
 
 @inline
+def _together(line):
+    """How many rows of so many bytes are worked through step by step."""
+    return _ROWS if line * _ROWS <= _NEAR else (8 if line * 8 <= _NEAR else 1)
+
+
+@inline
 def _store_statistic(to, kind, row, value):
     if kind == _DOUBLE:
         store_f64(to + 8 * row, value)
@@ -102,8 +109,13 @@ def _store_statistic(to, kind, row, value):
 def _make_layer_norm(of: Element) -> None:
     lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
-    sum_row, variance, zero, one = make_row(of, SUM), make_variance(of), scalar(0.0), scalar(1.0)
-    load_one, store_one = of.load, of.store
+    total, deviations, zero, one = make_total(of, SUM), make_deviations(of), scalar(0.0), scalar(1.0)
+    load_one, sums_of_eight = of.load, make_lanes_of_rows(of.vector, 8, add)
+
+    @inline
+    def sums(lines, count):
+        """Of up to eight rows."""
+        return splat(sum_lanes(load(lines))) if count == 1 else sums_of_eight(lines)
 
     @inline
     def scaled(source, target, scale, bias, n, mean, inverse):
@@ -122,18 +134,21 @@ def _make_layer_norm(of: Element) -> None:
         n, kind, epsilon = record.n, record.statistics, scalar(record.epsilon)
         source, target = record.x, record.out
         scale, bias = record.scale, record.bias
-        line, statistics = n * nbytes, stack(2 * 8 * 8)
-        inverses, together = statistics + 8 * nbytes, 8 if line <= _SHORT else 1
+        line, together = n * nbytes, _together(n * nbytes)
+        lines, means, inverses = stack(_ROWS * 64), stack(_ROWS * 8 + 64), stack(_ROWS * 8 + 64)
         for first in range(0, record.rows, together):
             count = min(together, record.rows - first)
             for r in range(count):
-                mean = zero if record.about_zero else sum_row(source + r * line, n, splat(zero)) / scalar(n)
-                store_one(statistics + r * nbytes, mean)
+                store(lines + r * BYTES, splat(zero) if record.about_zero else total(source + r * line, n, splat(zero)))
+            for r in range(0, count, 8):
+                store(means + r * nbytes, sums(lines + r * BYTES, count) / splat(scalar(n)))
             for r in range(count):
-                deviation = variance(source + r * line, n, load_one(statistics + r * nbytes))
-                store_one(inverses + r * nbytes, first_lane(splat(one) / sqrt(splat(deviation + epsilon))))
+                store(lines + r * BYTES, deviations(source + r * line, n, load_one(means + r * nbytes)))
+            for r in range(0, count, 8):
+                deviation = sums(lines + r * BYTES, count) / splat(scalar(n))
+                store(inverses + r * nbytes, splat(one) / sqrt(deviation + splat(epsilon)))
             for r in range(count):
-                mean, inverse = load_one(statistics + r * nbytes), load_one(inverses + r * nbytes)
+                mean, inverse = load_one(means + r * nbytes), load_one(inverses + r * nbytes)
                 scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
                 if record.has_mean:
                     _store_statistic(record.mean, kind, first + r, mean)

@@ -8,7 +8,7 @@ from rt_engine.ops.moves import strided_copy
 
 @operator("Slice", since=10, any_type=True)
 def slice_(node: Node, build: Builder) -> None:
-    """Parts of axes, with steps that may be negative."""
+    """Parts of axes, with steps that may be negative; a view where that is everything."""
     starts, ends = ([int(v) for v in node.constant(i, what)] for i, what in ((1, "starts"), (2, "ends")))
     axes = [int(v) for v in node.constant(3, "axes")] if node.optional(3) else list(range(len(starts)))
     steps = [int(v) for v in node.constant(4, "steps")] if node.optional(4) else [1] * len(starts)
@@ -33,7 +33,10 @@ def _slice(node: Node, build: Builder, starts: list[int], ends: list[int], axes:
         )
         in_strides[axis] = strides[axis] * step
         first += strides[axis] * (where.start if len(where) else 0)
-    strided_copy(build, x, y, y.shape, in_strides, in_first=first)
+    if in_strides == strides and x.shape == y.shape:  # of everything
+        build.alias(y, x)
+    else:
+        strided_copy(build, x, y, y.shape, in_strides, in_first=first)
 
 
 def _range(length: int, start: int, end: int, step: int) -> range:

@@ -133,21 +133,33 @@ def make_chains(of: Element, fold: Fold, partial: bool = False) -> Any:
 
 
 @cache
-def make_row(of: Element, fold: Fold) -> Any:
-    """row(address, count, shift) -> scalar: fold `count` neighbouring elements."""
+def make_total(of: Element, fold: Fold) -> Any:
+    """total(address, count, shift) -> vector: fold `count` neighbouring elements, up to the tree over its lanes."""
     lanes, load_first_or = of.lanes, of.load_first_or
-    step, lanes_of = fold.step, fold.lanes
+    step = fold.step
     chains = make_chains(of, fold)
     filler = of.scalar(fold.filler)
 
     @inline
-    def row(address, count, shift):
+    def total(address, count, shift):
         whole = count // lanes
-        total = chains(address, BYTES, whole, lanes, shift)
+        found = chains(address, BYTES, whole, lanes, shift)
         rest = count - whole * lanes
         if rest:
-            total = step(total, load_first_or(address + BYTES * whole, rest, filler), shift)
-        return lanes_of(total)
+            found = step(found, load_first_or(address + BYTES * whole, rest, filler), shift)
+        return found
+
+    return total
+
+
+@cache
+def make_row(of: Element, fold: Fold) -> Any:
+    """row(address, count, shift) -> scalar: fold `count` neighbouring elements."""
+    total, lanes_of = make_total(of, fold), fold.lanes
+
+    @inline
+    def row(address, count, shift):
+        return lanes_of(total(address, count, shift))
 
     return row
 

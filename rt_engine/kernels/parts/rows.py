@@ -52,18 +52,30 @@ def make_exp_row(of: Element) -> Any:
     return exp_row
 
 
-def make_variance(of: Element) -> Any:
-    """variance(source, n, mean) -> scalar: the mean of the squared deviations of `n` neighbouring elements."""
-    lanes, splat, scalar, load_first_or = of.lanes, of.splat, of.scalar, of.load_first_or
+def make_deviations(of: Element) -> Any:
+    """total(source, n, mean) -> vector: the sum of the squared deviations of `n` neighbouring elements, up to its tree."""
+    lanes, load_first_or = of.lanes, of.load_first_or
+    splat = of.splat
     square_chains = make_chains(of, _SUM_SQUARE_DEVIATION)
 
     @inline
-    def variance(source, n, mean):
+    def deviations(source, n, mean):
         whole = n // lanes
         total = square_chains(source, BYTES, whole, lanes, splat(mean))
         rest = n - whole * lanes
         if rest:
             total = _add_square_deviation(total, load_first_or(source + BYTES * whole, rest, mean), splat(mean))
-        return sum_lanes(total) / scalar(n)
+        return total
+
+    return deviations
+
+
+def make_variance(of: Element) -> Any:
+    """variance(source, n, mean) -> scalar: the mean of the squared deviations of `n` neighbouring elements."""
+    deviations, scalar = make_deviations(of), of.scalar
+
+    @inline
+    def variance(source, n, mean):
+        return sum_lanes(deviations(source, n, mean)) / scalar(n)
 
     return variance

@@ -156,3 +156,19 @@ def test_shapes_that_depend_on_values_without_a_bound_are_refused():
     """A tensor as long as an input says, with what helps."""
     with pytest.raises(UnsupportedModelError, match=r"has no bound; load it with bounds="):
         load("ConstantOfShape", [np.array([5])])
+
+
+@pytest.mark.parametrize(("end", "step", "copied"), [(4, 1, False), (2**40, 1, False), (3, 1, True), (2**40, 2, True)])
+def test_a_slice_of_everything_moves_nothing(end, step, copied):
+    """Exporters of recurrent cells take all of their states; any other slice is a copy."""
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [2, 4]), ("y", None))
+    ]
+    limits = {"start": 0, "end": end, "axis": 1, "step": step}
+    constants = [helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in limits.items()]
+    nodes = [helper.make_node("Slice", ["x", *limits], ["s"]), helper.make_node("Neg", ["s"], ["y"])]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], constants)
+    model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    assert np.array_equal(model.run({"x": x})[0], -x[:, 0:end:step])
+    assert any("copy_strided_4" in node.kernels for node in model.report().nodes) == copied
