@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def shown(browser: Browser, page: Page, view: str) -> None:
     browser.wait("document.body.dataset.live", until=lambda state: state == "live")
     browser.wait(
         "document.querySelector(arguments[0]) !== null",
-        READY["graph" if view.startswith("models/") else view.partition("/")[0]],
+        READY["graph" if view.startswith("models/") else re.split("[/?]", view)[0]],
     )
 
 

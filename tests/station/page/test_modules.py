@@ -154,3 +154,25 @@ def test_a_search_finds_all_words_and_beginnings_first(browser):
 def test_what_a_server_lacks_is_said_as_in_the_terminal(browser, numbers, trouble):
     server = ServerView("bus", "mqtt", 0, 0, 0, numbers, trouble)
     assert browser.module("views/links", "m.serverNote(a[0])", asdict(server)) == server.note
+
+
+BREAKS_OFF = """await (() => {
+  const real = globalThis.fetch;
+  const json = async () => { throw new DOMException("left", a[0]); };
+  globalThis.fetch = async () => ({ status: a[1], ok: a[1] === 200, json });
+  const said = (error) => `${error.name}, ${error.message}, ${error.status}`;
+  return m.get("/api/audit").catch(said).finally(() => globalThis.fetch = real);
+})()"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        ("AbortError", 200, "AbortError, left, undefined"),
+        ("NetworkError", 200, "Error, the answer of the station has broken off, 0"),
+        ("SyntaxError", 503, "Error, the station answers 503, 503"),
+    ],
+)
+def test_an_answer_that_breaks_off_is_none(browser, error, status, said):
+    """Who left while it came hears that, and no view is given nothing; a refusal without words is one all the same."""
+    assert browser.module("api", BREAKS_OFF, error, status) == said

@@ -167,7 +167,7 @@ def test_models(browser, page):
 
 def test_trends(browser, page):
     """The newest value that is shown lies where the station's trend lay at that time."""
-    browser.run("location.hash = 'trends?tag=a&tag=force&seconds=20'")
+    shown(browser, page, "trends?tag=a&tag=force&seconds=20")
     browser.wait("document.querySelectorAll('.lane .now').length", until=lambda n: n == 2)
     words = browser.wait(
         "[...document.querySelectorAll('.lane .now')].map((e) => e.textContent)",

@@ -74,7 +74,9 @@ async function answer(request) {
   let body = null;
   try {
     body = await response.json();
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error; // who asked has left while the answer came
+    if (response.ok) throw new Refused(0, "the answer of the station has broken off");
     /* a refusal without words */
   }
   if (!response.ok) throw new Refused(response.status, body?.error ?? `the station answers ${response.status}`);
