@@ -16,7 +16,7 @@ from onnx import helper
 from typer.testing import CliRunner
 
 from rt_native import version
-from station.cli import app
+from station.cli import app, command_line
 from station.errors import ExitCode, NotRunningError
 from station.running.asking import fetch_status
 from station.running.places import socket_path
@@ -75,6 +75,27 @@ def test_help_is_complete_and_light():
         assert re.search(rf"\b{command}\b", text)
     assert "Exit codes" in text
     assert not {"numpy", "pydantic", "aiohttp", "onnx", "rt_engine", "numba"} & set(modules)
+
+
+def test_a_command_is_what_it_is_among_all():
+    """Its name on the command line is enough to describe it, and groups too; another word is told with all that there are."""
+    everything = typer.main.get_command(app).commands
+    for name, command in everything.items():
+        alone = typer.main.get_command(command_line(name)).commands
+        assert {name: [p.name for p in command.params]} == {n: [p.name for p in one.params] for n, one in alone.items()}
+    for word in ("", "--version", "shared", "reset_drive", "../cli"):
+        assert typer.main.get_command(command_line(word)).commands.keys() == everything.keys()
+    assert "'bench'" in rt_engine("bemch", code=2)
+
+
+def test_a_command_imports_no_other():
+    """Each that is described makes every start longer."""
+    code = "import sys, atexit, station.cli; atexit.register(lambda: print(*sys.modules)); station.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "stop", "-h"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = {name for name in done.stdout.split() if name.startswith("station.commands.") and ".shared" not in name}
+    assert loaded == {"station.commands.run", "station.commands.stop"}
 
 
 def test_run_imports_no_compiler(tmp_path):
