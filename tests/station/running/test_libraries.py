@@ -11,7 +11,7 @@ from station.running import libraries
 def test_the_rest_is_off_the_tasks_cores_whoever_starts_it(monkeypatch):
     """The first model that needs a kernel does, before the station is made."""
     begun: list[list[str]] = []
-    monkeypatch.setattr(background.subprocess, "Popen", lambda command, **_: begun.append(command))
+    monkeypatch.setattr(background, "Thread", lambda args, **_: SimpleNamespace(start=lambda: begun.extend(args)))
     monkeypatch.setattr(background, "_STARTED", set())
     monkeypatch.setattr(background, "_TAKEN", set())
     monkeypatch.setattr(libraries, "_missing", lambda _: [])
