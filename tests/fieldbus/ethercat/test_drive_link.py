@@ -15,7 +15,7 @@ from fieldbus.ethercat.simulated.presets import make
 from fieldbus.exchange.block import Phase
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality
-from tests.fieldbus.ethercat.buses import MASTER, simulated
+from tests.fieldbus.ethercat.buses import MASTER, forget_left_scans, simulated
 from tests.waiting import wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
@@ -37,6 +37,7 @@ def bus() -> Iterator[Any]:
 def as_new(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test finds drives that were just switched on."""
     bus = request.getfixturevalue("bus")
+    forget_left_scans()
     yield
     bus.order({"do": "calm"})
     for slave in (1, 2):

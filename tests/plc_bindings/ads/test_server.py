@@ -128,7 +128,7 @@ def test_notifications_come_by_themselves(plant):
 def test_an_idle_connection_is_closed_but_not_one_that_waits_for_notifications(plant):
     """Without a request for so long: the client is gone, or does not need it; one that is sent to asks nothing."""
     with (
-        serving(plant, options=replace(OPTIONS, idle_s=0.2)) as server,
+        serving(plant, options=replace(OPTIONS, idle_s=1.0)) as server,
         Peer(server) as idle,
         Peer(server) as listening,
     ):

@@ -162,7 +162,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_served(plant):
 
 
 def test_an_idle_connection_is_closed(plant):
-    with serving(plant, ModbusOptions(Tcp(port=0), idle_s=0.2)) as server, closing(Wire(server)) as wire:
+    with serving(plant, ModbusOptions(Tcp(port=0), idle_s=1.0)) as server, closing(Wire(server)) as wire:
         wire.send(READ)
         assert wire.answer() == (0, FORCE)
         assert wire.is_closed()

@@ -195,12 +195,12 @@ def test_a_missing_file_is_an_os_error(plant, authority):
 
 def silent(server):
     """A TCP connection that says nothing."""
-    return socket.create_connection(server.address, timeout=2)
+    return socket.create_connection(server.address, timeout=20)
 
 
-def is_closed(connection):
+def is_closed(connection, within_s=4):
     """Did the server close it at once? (A handshake may take 5 s.)"""
-    connection.settimeout(1)
+    connection.settimeout(within_s)
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -221,7 +221,7 @@ def test_handshakes_that_never_end_count_as_connections(plant, options, authorit
     access = Access(limits=Limits(connections=2))
     with serving(plant, options, access) as server:
         first, second = silent(server), silent(server)
-        assert not is_closed(first)
+        assert not is_closed(first, 0.5)
         with silent(server) as third:
             assert is_closed(third)
         assert access.clients == 2

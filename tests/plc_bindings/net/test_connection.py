@@ -218,7 +218,7 @@ def test_what_is_due_is_sent_unasked(server):
 
 
 def test_one_who_asks_nothing_is_disconnected_where_there_is_a_rule():
-    with serving(idle_s=0.1) as server, client(server) as sock:
+    with serving(idle_s=1.0) as server, client(server) as sock:
         sock.sendall(b"a\n")
         assert received(sock, 99) == b"a\n"
         assert server.audit == [("127.0.0.1", "idle", "closed")]

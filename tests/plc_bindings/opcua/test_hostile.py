@@ -91,7 +91,7 @@ def in_plain_channel(server, request, chunk_type=None):
     open_ = ua.OpenSecureChannelRequest()
     open_.Parameters.SecurityMode, open_.Parameters.ClientNonce = ua.MessageSecurityMode.None_, b""
     first = channel.message_to_binary(struct_to_binary(open_), ua.MessageType.SecureOpen, 1)
-    with socket.create_connection(server.address, timeout=5.0) as sock:
+    with socket.create_connection(server.address, timeout=PATIENCE_S) as sock:
         sock.sendall(HELLO + first)
         got = b""
         while b"OPNF" not in got:

@@ -21,6 +21,7 @@ from tests import ROOT
 from tests.plc_bindings.st.compilers import Compiler, CompilerError, Matiec, agree, compilers
 from tests.plc_bindings.st.exported import POLICY, demo, modbus
 from tests.plc_bindings.st.served import Station
+from tests.waiting import PATIENCE_S
 
 GOLDEN = ROOT / "tests" / "exporters" / "golden"
 pytestmark = pytest.mark.skipif(not compilers(), reason="names no compiler: RT_ENGINE_MATIEC, RT_ENGINE_STRUCPP")
@@ -177,8 +178,9 @@ MOVED = (
 def carried(compiler: Matiec, folder: Path, right: str = "", wrong: str = "") -> bool:
     """Do full buffers come through its sockets, both ways, and more waits until there is room?"""
     more, address = 100, "127.100.100.100"  # of 15 characters, the longest
+    patience_s = 1.0 if right else PATIENCE_S  # with a wrong bound something is waited for that never comes
     with socket.create_server((address, 0)) as server:
-        server.settimeout(5)
+        server.settimeout(5 * patience_s)
         at = replace(modbus(demo()), host=address, port=server.getsockname()[1])
         shared = [u.text for u in library() if u.name in ("RT_FRAME", "RT_TURNS", "ST_RtConnection")]
         text = "\n".join([*shared, transport(demo(), at, "matiec").text, FULL, configuration("PRG_Full")])
@@ -188,7 +190,7 @@ def carried(compiler: Matiec, folder: Path, right: str = "", wrong: str = "") ->
         with subprocess.Popen([made], stdout=subprocess.PIPE, text=True) as process:
             try:
                 peer, _ = server.accept()
-                peer.settimeout(1)
+                peer.settimeout(patience_s)
                 with peer:
                     came = b""
                     while len(came) < BYTES and (part := peer.recv(BYTES)):
