@@ -32,6 +32,7 @@ from scheduler.watch import TaskWatch
 if TYPE_CHECKING:
     from rt_engine import Context, Model, ModelSlot
     from rt_engine.run.blocks import Mode
+    from rt_engine.run.slicing import Sliced
     from rt_engine.slot import SlotReader
 
 _SNAPSHOT_TRIES = 1000
@@ -197,10 +198,16 @@ class TaskRunner:
 
     def watch(self, number: int, active: "Context", second: "Context", mode: "Mode", terms: Terms) -> TaskWatch:
         """What this task has at hand while there are two versions of its model."""
-        sliced = self._instead.sliced(second)
-        never = sliced.never_beside if sliced else ""
+        sliced, live = self._instead.sliced(second), self._instead.sliced(active)
+        never = sliced.never_beside(self._rest_ns(live)) if sliced and live else ""
         self._watch = TaskWatch(self.task, self.memory, number, active, second, mode, terms, never)
         return self._watch
+
+    def _rest_ns(self, live: "Sliced") -> int:
+        """What a model in slices leaves of a cycle at most: of one in which its run ends, or in which none is under way."""
+        assert self.memory.slice is not None
+        whole = self.task.period_ns - int(self.memory.slice["reserve_ns"][0])
+        return whole if self.task.every > live.cycles else whole - live.shortest_ns
 
     def second(self) -> SecondStats | None:
         """What was seen in its newest shadow or trial."""

@@ -101,6 +101,9 @@ def tensor_copy(path: Path, folder: Path) -> Path:
     return copy
 
 
+MOST_SAMPLES, MOST_SAMPLE_BYTES = 1000, 32 << 20
+
+
 def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Arrays:
     """Inputs of a model with static shapes: from an .npz file, else normal floats, small integers, random bits.
 
@@ -130,6 +133,13 @@ def drawn(values: Sequence[TensorSpec], seed: int = 0) -> Arrays:
         else:
             made[value.name] = rng.standard_normal(shape).astype(dtype)
     return made
+
+
+def samples_like(inputs: Arrays) -> list[Arrays]:
+    """Other inputs of the same shapes and types: 1,000, or as many as 32 MiB hold."""
+    values = [TensorSpec(name, array.shape, array.dtype) for name, array in inputs.items()]
+    most = MOST_SAMPLE_BYTES // max(sum(array.nbytes for array in inputs.values()), 1)
+    return [drawn(values, 1 + i) for i in range(min(max(most, 2), MOST_SAMPLES))]
 
 
 def _fitting(array: NDArray[Any], value: TensorSpec, data: Path) -> NDArray[Any]:

@@ -107,15 +107,27 @@ class Sliced:
         )
 
     @property
-    def never_beside(self) -> str:
-        """Why it never ends beside a live version, where it begins no part that may not fit; empty where it does."""
-        if self.surely_ns <= self.slice_ns:
+    def shortest_ns(self) -> int:
+        """What the last slice of a run takes: the least, as the others are full."""
+        return max(self.run_ns - (self.cycles - 1) * self.slice_ns, 0)
+
+    def never_beside(self, rest_ns: int) -> str:
+        """Why it never ends beside a live version that leaves at most so much of a cycle; empty where it does.
+
+        It begins no part that may take longer than that, or than a slice.
+        """
+        if self.surely_ns <= min(self.slice_ns, rest_ns):
             return ""
-        would = 1.25 * self.surely_ns / 1e3
+        part = self.surely_ns / 1e3
+        if self.surely_ns > self.slice_ns:
+            limit = f"the slice of {self.slice_ns / 1e3:,.0f} us"
+            helps = f"a slice from {1.25 * part:,.0f} us on suffices"
+        else:
+            limit = f"the {max(rest_ns, 0) / 1e3:,.0f} us that it leaves of a cycle at most"
+            helps = "a longer cycle suffices"
         return (
-            f"a part of the model may take {self.surely_ns / 1e3:,.0f} us, and beside a live version none is begun that may take "
-            f"longer than the slice of {self.slice_ns / 1e3:,.0f} us: a slice from {would:,.0f} us on suffices, or a smaller "
-            "layer, or no shadow"
+            f"a part of the model may take {part:,.0f} us, and beside a live version none is begun that may take "
+            f"longer than {limit}: {helps}, or a smaller layer, or no shadow"
         )
 
 

@@ -82,7 +82,8 @@ def bench(
         found, notes = _compared(errors, source, binding, data, engines, int8, seconds)
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
-        say(console, f"ran on {', '.join(found[0].inputs) or 'no inputs'}")
+        which = "another sample in each run" if data is None else f"the one sample of {data} in each run"
+        say(console, f"ran on {', '.join(found[0].inputs)}: {which}" if found[0].inputs else "ran on no inputs")
         for note in (*notes, *arithmetic_notes(), chosen_for(KERNELS).words):
             say(console, f"note: {note}")
         for line in results.notes(found):
@@ -114,6 +115,7 @@ def _compared(
         path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), shapes, binding.values)
         path, title = examples.tensor_copy(path, Path(folder)), Path(source.name).stem
         inputs = examples.example_inputs(path, data)
+        samples = examples.samples_like(inputs) if data is None and inputs else []
         versions = [(path, title, 1e-4)]
         if int8:
             int8_path = examples.quantised_here(path, inputs, Path(folder), source.name)
@@ -127,6 +129,7 @@ def _compared(
                 (OURS, *engines),
                 title=title,
                 tolerance=tolerance,
+                samples=samples,
                 seconds=seconds,
                 step=lambda what, title=title: bar.update(task, advance=1, description=f"{title}: {what}"),  # type: ignore[misc]
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rt_engine import Model
 from rt_engine.run.slicing import Sliced, slice_runs
 from station.file.config import StationConfig
+from station.machine.computer import Computer
 from station.terms.durations import format_duration
 
 
@@ -26,12 +27,16 @@ class Spread:
     cores: str = ""
     """On how many it runs, if on several."""
     complaint: str = ""
+    cores_left: int = 0
+    """Of this computer, where that is fewer; else 0."""
 
     def __str__(self) -> str:
         took, longest, latency = (format_duration(ns) for ns in (self.run_ns, self.longest_ns, self.latency_ns))
+        counted = f" (counted so: this computer leaves {self.cores_left})" if self.cores_left else ""
+        cycles = f"{self.cycles:,} {'cycle' if self.cycles == 1 else 'cycles'}"
         return (
-            f"task {self.task}: a run of model {self.model} takes {took}{self.cores}, in slices of {format_duration(self.slice_ns)} "
-            f"{self.cycles:,} {'cycle' if self.cycles == 1 else 'cycles'}: a result is {latency} old; longest piece {longest}"
+            f"task {self.task}: a run of model {self.model} takes {took}{self.cores}{counted}, in slices of "
+            f"{format_duration(self.slice_ns)} {cycles}: a result is {latency} old; longest piece {longest}"
         )
 
 
@@ -40,10 +45,11 @@ def spread(config: StationConfig, models: Mapping[str, Model]) -> Iterator[Sprea
     for name, table in config.tasks.items():
         if table.slice_ns is not None and table.model is not None:
             found = slice_runs(models[table.model].context(), table.slice_ns, threads=table.threads)
-            yield _of(name, table.model, table.cycle_ns, found)
+            left = len(Computer().allowed)
+            yield _of(name, table.model, table.cycle_ns, found, left if left < found.threads else 0)
 
 
-def _of(task: str, model: str, cycle_ns: int, found: Sliced) -> Spread:
+def _of(task: str, model: str, cycle_ns: int, found: Sliced, cores_left: int) -> Spread:
     return Spread(
         task=task,
         model=model,
@@ -54,4 +60,5 @@ def _of(task: str, model: str, cycle_ns: int, found: Sliced) -> Spread:
         slice_ns=found.slice_ns,
         cores=found.cores,
         complaint=found.complaint,
+        cores_left=cores_left,
     )

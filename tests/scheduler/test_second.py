@@ -35,17 +35,22 @@ def tells_far(run: Run) -> None:
     run.y[0] = FAR * run.version + run.state[0]
 
 
-def test_a_shadow_in_slices_that_are_too_short_for_it_says_so_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would never end a run, as it begins no part that may not fit."""
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_shadow_that_no_cycle_has_time_for_says_so_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """It would never end a run, as it begins no part that may not fit: into a slice, or beside the least that is live."""
 
-    def longer(context: Any, slice_ns: int, **options: Any) -> Any:
-        return dataclasses.replace(slice_runs(context, slice_ns, **options), surely_ns=2 * slice_ns)
+    def measured(**known: int) -> Any:
+        return lambda context, *args, **options: dataclasses.replace(slice_runs(context, *args, **options), **known)
 
     slot = rt_engine.ModelSlot(scale(1))
     built, _, _ = task("a", slot, 0.002)
-    with Scheduler([dataclasses.replace(built, slice_s=0.0005)]) as scheduler:
+    full = {"run_ns": 1_000_000, "cycles": 1}  # it leaves 0.9 ms of 2, less a reserve of 0.1: none where it rests
+    monkeypatch.setattr("scheduler.instead_memory.slice_runs", measured(**full))
+    with Scheduler([dataclasses.replace(built, slice_s=0.001, every=every)]) as scheduler:
         found = []
-        for measure in (slice_runs, longer):
+        for measure in (slice_runs, measured(surely_ns=2_000_000), measured(surely_ns=950_000)):
             monkeypatch.setattr("scheduler.instead_memory.slice_runs", measure)
             change = scheduler.change({slot: scale(2)})
             change.shadow()
@@ -53,7 +58,8 @@ def test_a_shadow_in_slices_that_are_too_short_for_it_says_so_from_the_start(mon
             assert second is not None
             found.append(second.never)
             change.roll_back()
-    assert found[0] == "" and "a slice from 1,250 us on suffices" in found[1]
+    assert found[0] == "" and "a slice from 2,500 us on suffices" in found[1]
+    assert ("that it leaves of a cycle" in found[2]) == (every == 1)
 
 
 class Threads:

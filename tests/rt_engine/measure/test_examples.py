@@ -1,4 +1,4 @@
-"""A classifier that ends in a ZipMap: ONNX Runtime's binding takes tensors only."""
+"""What all engines run: a ZipMap passes its tensor on, as ONNX Runtime's binding takes tensors only; samples at random."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from rt_engine.measure.engines import RefusedError
-from rt_engine.measure.examples import tensor_copy
+from rt_engine.measure.examples import samples_like, tensor_copy
 from rt_engine.measure.peers.onnxruntime import OnnxRuntime
 from tests import need
 
@@ -31,3 +31,12 @@ def test_zipmap_is_measured_as_a_tensor(tmp_path: Path) -> None:
     x = np.array([[0.25, 0.75]], np.float32)
     assert np.array_equal(OnnxRuntime(copy, {"x": x}).result()["y"], x)
     assert tensor_copy(copy, tmp_path) == copy
+
+
+def test_samples_are_like_the_inputs_and_each_another() -> None:
+    """1,000 of small ones; of large ones as many as the memory holds, and two at least."""
+    found = samples_like({"x": np.ones((1, 3), np.float32), "n": np.zeros(2, np.int64)})
+    assert len(found) == 1000
+    assert all((one["x"].shape, one["x"].dtype, one["n"].dtype) == ((1, 3), np.float32, np.int64) for one in found)
+    assert len({one["x"].tobytes() for one in found}) == 1000
+    assert len(samples_like({"x": np.empty((3, 1 << 20), np.float32)})) == 2

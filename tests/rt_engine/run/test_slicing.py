@@ -18,7 +18,7 @@ from rt_engine.run.blocks import NEVER, PIECE, SLICES
 from rt_engine.run.chains import Chain
 from rt_engine.run.fanned import ends_of
 from rt_engine.run.slices_native import MORE
-from rt_engine.run.slicing import borders, by_all, cycles_of, grouped, known, slice_runs, split, walk, why_not
+from rt_engine.run.slicing import Sliced, borders, by_all, cycles_of, grouped, known, slice_runs, split, walk, why_not
 from rt_engine.run.team import Helpers, Team
 from tests.rt_engine.run.cutting import feeds_of, large_models
 
@@ -162,9 +162,28 @@ def test_a_record_that_cannot_be_split_is_named() -> None:
     assert found.too_long and found.cycles == found.pieces
     node = found.too_long[0]
     assert node.layer in found.complaint and node.operator in found.complaint and "a slice from" in found.complaint
-    assert "beside a live version none is begun" in found.never_beside
+    assert "beside a live version none is begun" in found.never_beside(NEVER)
     whole = slice_runs(context, NEVER // 4)
-    assert (whole.complaint, whole.never_beside) == ("", "")
+    assert (whole.complaint, whole.never_beside(NEVER)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("surely", "rest", "says"),
+    [
+        (300, 400, ""),
+        (300, 300, ""),
+        (301, 300, "longer than the 300 us that it leaves of a cycle at most: a longer cycle suffices"),
+        (301, -5, "longer than the 0 us that it leaves"),
+        (501, 600, "longer than the slice of 500 us: a slice from 626 us on suffices"),
+    ],
+)
+def test_beside_a_live_version_nothing_is_begun_that_the_rest_of_a_cycle_does_not_hold(
+    surely: int, rest: int, says: str
+) -> None:
+    """Of which nothing may be left; the slice is the other limit."""
+    found = Sliced(500 * US, 1_200 * US, 9, 0, surely * US, surely * US, 3, 1, ())
+    assert found.shortest_ns == 200 * US
+    assert (says in found.never_beside(rest * US)) if says else not found.never_beside(rest * US)
 
 
 def test_a_piece_that_is_put_off_forgets_what_it_took_once() -> None:
@@ -195,7 +214,7 @@ def test_a_branch_that_was_not_taken_refuses_no_shadow(monkeypatch: pytest.Monke
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     found = slice_runs(rt_engine.load(proto).context(), 50_000 * US)
     assert found.longest_ns >= 1_000_000 * US > 50_000 * US > found.surely_ns > 0
-    assert found.never_beside == ""
+    assert found.never_beside(NEVER) == ""
 
 
 def test_what_threads_do_together_is_one_piece() -> None:

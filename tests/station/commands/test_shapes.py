@@ -90,7 +90,7 @@ def test_a_wrong_shape_is_refused_alike(command, shape, why):
 def test_bench_and_inspect_run_what_was_bound():
     """All engines: the shapes are printed and in the JSON."""
     code, text = said(COMMANDS[3].format("open.onnx"), "--shape", "m=2,50,1")
-    assert code == 0 and "ran on x: float32[2, 50, 4], m: float32[2, 50, 1]" in text
+    assert code == 0 and "ran on x: float32[2, 50, 4], m: float32[2, 50, 1]: another sample in each run" in text
     (found,) = json.loads(Path("made.json").read_text())["models"]
     assert found["inputs"] == ["x: float32[2, 50, 4]", "m: float32[2, 50, 1]"]
     assert found["work"]["macs"] == 2 * 50 * 4 * 3

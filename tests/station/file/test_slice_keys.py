@@ -2,15 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+import rt_engine
+from rt_engine.run.slicing import slice_runs
 from station.cli import app
 from station.errors import StationFileError
 from station.file.reactions import expected
 from station.file.reading import read_station
 from station.wiring.parts import build
+from station.wiring.slices import spread
 from tests.station.stations import AXIS, SIM, station_text, write_station
 
 
@@ -66,6 +71,17 @@ def test_a_reaction_by_way_of_a_model_in_slices_takes_runs(tmp_path):
     assert "by way of the model, which takes 10 cycles" in spread.how
 
 
+def test_check_says_where_it_counts_with_cores_that_are_not_there(tmp_path, monkeypatch):
+    """What a run takes on all of them is no measure of this computer."""
+    monkeypatch.setattr("station.wiring.slices.Computer", lambda: SimpleNamespace(allowed=[0]))
+    monkeypatch.setattr(
+        "station.wiring.slices.slice_runs", lambda *args, threads, **more: replace(slice_runs(*args), threads=threads)
+    )
+    config = read_station(station(tmp_path, 'slice = "300 us"\nthreads = 2')).config
+    (found,) = spread(config, {"mean": rt_engine.load(tmp_path / "mean.onnx")})
+    assert " on 2 cores (counted so: this computer leaves 1), in slices of 300 us 1 cycle: " in str(found)
+
+
 def test_check_and_bench_say_how_many_cycles_a_run_takes(tmp_path):
     """Measured here; in words and as JSON."""
     path = station(tmp_path, 'slice = "300 us"')
@@ -76,6 +92,7 @@ def test_check_and_bench_say_how_many_cycles_a_run_takes(tmp_path):
     (found,) = json.loads(CliRunner().invoke(app, ["check", "--json", str(path)]).output)
     (one,) = found["slices"]
     assert (one["task"], one["cycles"], one["latency_ns"]) == ("axis", 1, 1_000_000)
+    assert not one["cores_left"] and "counted so" not in words
     done = CliRunner().invoke(
         app, ["bench", str(tmp_path / "mean.onnx"), "--vs", "", "--seconds", "0.1", "--slice", "soon"]
     )
