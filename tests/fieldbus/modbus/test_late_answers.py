@@ -18,6 +18,8 @@ from tests.fieldbus.modbus.serial_device import Serial, framed
 from tests.waiting import PATIENCE_S, wait_for
 
 ANSWER_S = 0.01
+PLENTY_S = 10.0
+"""So long a busy machine may be silent before a link gives its connection up, where that is no part of the test."""
 BAUD = 115200
 EXCHANGES = 400
 
@@ -85,12 +87,12 @@ def test_a_device_that_answers_nothing_unusual_is_waited_for() -> None:
         return slow.pop() if slow else 0.0
 
     with Serial(delay=once, silent=lambda unit, function, count: count > 1) as device:
-        link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=ANSWER_S), 0.002, 0.5)
+        link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.002, PLENTY_S)
         channel = link.subscribe(ProcessImage(), [t.name for t in ALIKE], "test")
         with link:
             for _ in range(10):
                 wait_for(lambda: channel.read().quality is Quality.GOOD)
-                slow.append(1.5 * ANSWER_S)
+                slow.append(0.075)
                 wait_for(lambda: channel.read().quality is not Quality.GOOD)
                 assert channel.read().values.tolist() == [1000.0, 1050.0, 1090.0]
         assert link.status().reconnects == 0
@@ -104,7 +106,7 @@ def test_a_device_that_is_late_many_times_is_caught_up_with() -> None:
         return slow.pop() if len(slow) > 1 else slow[0]
 
     with Serial(delay=late) as device:
-        link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.002, 1.0)
+        link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.002, PLENTY_S)
         channel = link.subscribe(ProcessImage(), [t.name for t in ALIKE], "test")
         with link:
             wait_for(lambda: channel.read().quality is Quality.GOOD)
@@ -173,7 +175,7 @@ def test_a_dead_unit_does_not_slow_the_others_down() -> None:
             wait_for(lambda: link.status().last_error == "unit 2: no answer in time")
             before, counter = len(device.asked), one.read().counter
             wait_for(lambda: one.read().counter > counter + 100)
-            assert one.read().quality is not Quality.BAD
+            wait_for(lambda: one.read().quality is not Quality.BAD)
             asked = [request[0] for _, request in device.asked[before:]]
             assert asked.count(2) < asked.count(1) / 10
             is_dead.clear()
