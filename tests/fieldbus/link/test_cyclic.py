@@ -134,13 +134,13 @@ def test_an_error_of_our_own_is_bad_too_and_not_the_end() -> None:
 def test_after_a_reconnect_the_first_write_is_fresh_or_safe() -> None:
     """A driver that went on: its newest sample. A driver that died meanwhile: the safe value."""
     for alive, first in ((True, 0.75), (False, -1.0)):
-        link, image = Scripted(timeout_s=0.5), ProcessImage()
+        link, image = Scripted(timeout_s=1.0), ProcessImage()
         u = link.drive(image, ["u"], "task")
         with link:
             wait_for(lambda u=u, link=link: u.write([0.5]) is None and 0.5 in link.written)  # type: ignore[misc]
             link.no_connection, link.fault = True, ConnectionLostError("cut")
             wait_for(lambda link=link: link.status().state == "down")  # type: ignore[misc]
-            time.sleep(0.55)  # longer than the timeout: the sample is old now
+            time.sleep(1.1)  # longer than the timeout: the sample is old now
             link.written.clear()
             writer = threading.Event()
 
@@ -151,7 +151,7 @@ def test_after_a_reconnect_the_first_write_is_fresh_or_safe() -> None:
             thread = threading.Thread(target=keep_writing) if alive else None
             if thread:
                 thread.start()
-                wait_for(lambda u=u: u.latest()[2] > 1)  # type: ignore[misc]
+                wait_for(lambda u=u: u.latest()[0][0] == 0.75)  # type: ignore[misc]
             link.fault, link.no_connection = None, False
             wait_for(lambda link=link: bool(link.written))  # type: ignore[misc]
             writer.set()
