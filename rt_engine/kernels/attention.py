@@ -145,7 +145,7 @@ def _head(q, q_row, keys, v, v_row, mask, mask_row, out, out_row, scores, table,
     while row < queries:
         rows = min(queries - row, _BLOCK) if short else _rows_of_tile(queries - row)
         _product(rows, vectors, q, q_row, keys, line, depth, scores, line, zeros, vectors * _lanes)
-        if short:
+        if short and rows > 1:
             _short_rows(scores, rows, line, n, scale, mask, mask_row)
         else:
             for r in range(rows):

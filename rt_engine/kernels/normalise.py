@@ -18,14 +18,14 @@ from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp, log
 from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, make_row, make_total
-from rt_engine.kernels.parts.lanes import F32, F64, Element
+from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_engine.kernels.parts.lanes_of_rows import add, make_lanes_of_rows
 from rt_engine.kernels.parts.rows import make_deviations, make_exp_row
 from rt_native.lang import inline, stack, store_f32, store_f64
 from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
 
 _DOUBLE = int(DType.DOUBLE)
-_ROWS, _NEAR = 32, 8192
+_ROWS, _NEAR = 32, 16384
 """The most rows, and their bytes, that are worked through step by step: while one waits for its sum, the next go on."""
 
 
@@ -95,7 +95,7 @@ def _make_log_softmax(of: Element) -> None:
 @inline
 def _together(line):
     """How many rows of so many bytes are worked through step by step."""
-    return _ROWS if line * _ROWS <= _NEAR else (8 if line * 8 <= _NEAR else 1)
+    return min(max(_NEAR // max(line, 1), 1), _ROWS)
 
 
 @inline
@@ -109,13 +109,28 @@ def _store_statistic(to, kind, row, value):
 def _make_layer_norm(of: Element) -> None:
     lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
-    total, deviations, zero, one = make_total(of, SUM), make_deviations(of), scalar(0.0), scalar(1.0)
-    load_one, sums_of_eight = of.load, make_lanes_of_rows(of.vector, 8, add)
+    total, squares, zero, one = make_total(of, SUM), make_deviations(of), scalar(0.0), scalar(1.0)
+    load_one, store_one, sums_of_eight = of.load, of.store, make_lanes_of_rows(of.vector, 8, add)
 
     @inline
-    def sums(lines, count):
-        """Of up to eight rows."""
-        return splat(sum_lanes(load(lines))) if count == 1 else sums_of_eight(lines)
+    def means_of(lines, to, count, n):
+        """Sums of rows, up to their trees -> what they are divided by n."""
+        if count == 1:
+            store_one(to, sum_lanes(load(lines)) / scalar(n))
+        else:
+            for r in range(0, count, 8):
+                store(to + r * nbytes, sums_of_eight(lines + r * BYTES) / splat(scalar(n)))
+
+    @inline
+    def inverses_of(lines, to, count, n, epsilon):
+        """Sums of squares, up to their trees -> 1 / sqrt(mean + epsilon)."""
+        if count == 1:
+            deviation = sum_lanes(load(lines)) / scalar(n)
+            store_one(to, first_lane(splat(one) / sqrt(splat(deviation + epsilon))))
+        else:
+            for r in range(0, count, 8):
+                deviations = sums_of_eight(lines + r * BYTES) / splat(scalar(n))
+                store(to + r * nbytes, splat(one) / sqrt(deviations + splat(epsilon)))
 
     @inline
     def scaled(source, target, scale, bias, n, mean, inverse):
@@ -140,13 +155,10 @@ def _make_layer_norm(of: Element) -> None:
             count = min(together, record.rows - first)
             for r in range(count):
                 store(lines + r * BYTES, splat(zero) if record.about_zero else total(source + r * line, n, splat(zero)))
-            for r in range(0, count, 8):
-                store(means + r * nbytes, sums(lines + r * BYTES, count) / splat(scalar(n)))
+            means_of(lines, means, count, n)
             for r in range(count):
-                store(lines + r * BYTES, deviations(source + r * line, n, load_one(means + r * nbytes)))
-            for r in range(0, count, 8):
-                deviation = sums(lines + r * BYTES, count) / splat(scalar(n))
-                store(inverses + r * nbytes, splat(one) / sqrt(deviation + splat(epsilon)))
+                store(lines + r * BYTES, squares(source + r * line, n, load_one(means + r * nbytes)))
+            inverses_of(lines, inverses, count, n, epsilon)
             for r in range(count):
                 mean, inverse = load_one(means + r * nbytes), load_one(inverses + r * nbytes)
                 scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
