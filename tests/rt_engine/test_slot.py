@@ -114,7 +114,7 @@ def test_no_update_is_half_applied():
     stuck.running = True  # says that it runs, but does not
     before = ticker.reader.context
     with pytest.raises(UpdateError, match="1 of 2 tasks did not take"):
-        slot.update(scale(2), timeout_s=0.02)
+        slot.update(scale(2), timeout_s=1.0)  # plenty for the one that ticks
     ticker.stopped = True
     ticker.join()
     assert ticker.reader.context is before
