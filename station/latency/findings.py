@@ -66,8 +66,9 @@ def lines(result: Result) -> Iterator[Line]:
             )
         for tie in subject.ties[:3]:
             yield Line(
-                f"{subject.name}: intervals with much {tie.source} ({tie.name}) had longer reactions, half of them above "
-                f"{format_duration(tie.with_ns, 2)}, the others above {format_duration(tie.without_ns, 2)} (p {tie.p:.1g})"
+                f"{subject.name}: where the counter `{tie.source}` ({tie.name}) stood out, the longest reaction was above "
+                f"{format_duration(tie.with_ns, 2)} in half of the intervals, elsewhere above {format_duration(tie.without_ns, 2)} "
+                f"(p {tie.p:.1g})"
             )
     yield from (Line(against(peer)) for peer in result.peers)
     loads = ", ".join(load.name for load in result.loads) or "none"
