@@ -30,7 +30,7 @@ from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
+from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.packing.quantised import (
     LANES,
     bias_with_zero_point,
@@ -90,13 +90,19 @@ def _bias_row(build: Builder, sums: Sums, w: NDArray[Any], bias: NDArray[Any] | 
     """bias - zero * column sums of w [k, columns], in order."""
     if not isinstance(sums.zero, Buffer):
         return build.constant(order(bias_with_zero_point(bias, w, sums.zero)))
-    share = build.constant(order(bias_with_zero_point(None, w, 1)))
-    row, zero = build.temporary(I32, share.shape), reshaped(build, converted(build, sums.zero, I32), ())
-    broadcast(build, "mul_int", (share, zero), row, CODE[I32])
-    if bias is not None and bias.any():
-        known = build.constant(order(bias.astype(np.int32)))
-        broadcast(build, "add_int", (row, known), row, CODE[I32])
-    return row
+    share, zero = order(bias_with_zero_point(None, w, 1)), reshaped(build, sums.zero, ())
+    known = None if bias is None or not bias.any() else order(bias.astype(np.int32))
+    most = 255 * np.abs(share.astype(np.int64)).max() + (0 if known is None else np.abs(known.astype(np.int64)).max())
+    kind, suffix, code = (F32, "f32", None) if most < _EXACT else (I32, "int", CODE[I32])
+    row, zero = build.temporary(kind, share.shape), converted(build, zero, kind)
+    broadcast(build, f"mul_{suffix}", (build.constant(share.astype(kind)), zero), row, code)
+    if known is not None:
+        broadcast(build, f"add_{suffix}", (row, build.constant(known.astype(kind))), row, code)
+    return converted(build, row, I32)
+
+
+_EXACT = 1 << 24
+"""Integers below it are exact in float32, of which a vector is multiplied at once."""
 
 
 def _scale_row(build: Builder, sums: Sums, first: int, columns: int) -> Buffer:
@@ -105,7 +111,9 @@ def _scale_row(build: Builder, sums: Sums, first: int, columns: int) -> Buffer:
         return build.constant(padded(sums.scales()[first : first + columns]))
     row = build.temporary(F32, (-(-columns // LANES) * LANES,))
     if sums.scale.size == 1:
-        return broadcast_to(build, reshaped(build, sums.scale, (1,)), row.shape, row)
+        ones = build.constant(np.ones(row.shape, F32))  # a product is quicker than a copy of one number to all
+        broadcast(build, "mul_f32", (ones, reshaped(build, sums.scale, ())), row)
+        return row
     build.fill(row)
     strided_copy(build, sums.scale, row, (columns,), (1,), (1,), first)
     return row

@@ -7,7 +7,7 @@ from rt_native.vector import LANES
 ROWS, COLUMNS = (6, 1) if LANES == 8 else TILES.product
 """On 8 lanes bytes are widened before they are multiplied: weights of one vector in two registers, a factor in two."""
 NARROW_ROWS = 8 if LANES == 16 else ROWS
-"""Of a tile of one vector: four hardware vectors of sums become bytes at once."""
+"""Rows of a tile of one vector. On 16 lanes that is one register, so more fit, and four of them become bytes at once."""
 
 
 def shapes(splits: int) -> list[tuple[int, int, int]]:

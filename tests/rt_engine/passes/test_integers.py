@@ -151,3 +151,14 @@ def test_a_dynamically_quantised_network_stays_channels_last():
     nodes = [n.operator for n in loaded.report().nodes]
     assert nodes.count("QConv") == 4 and nodes.count("Transpose") <= 1
     assert not GENERAL & set(loaded.program.kernels)
+
+
+@pytest.mark.parametrize(("rows", "is_float"), [(513, True), (514, True), (515, False)])
+def test_shares_of_a_zero_point_are_exact_at_the_end_of_float32(rows, is_float):
+    """255 times the sum of a column: below 2^24 float32 has every integer, from there on general integers are multiplied."""
+    w = np.full((rows, 3), -128, np.int8)
+    w[0] = [-128, -127, 1]
+    model, fed = integer_model("MatMulInteger", np.full((2, rows), 254, np.uint8), w, np.uint8(255), None, [2, 3])
+    loaded = rt_engine.load(model)
+    assert ("mul_int" not in loaded.program.kernels) == is_float
+    assert (loaded.run(fed)[0] == -w.astype(np.int64).sum(0)).all()
