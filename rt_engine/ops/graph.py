@@ -35,7 +35,7 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     unique, number = name, len(graph.initializers)
     while unique in graph.initializers:
         unique, number = f"{name}.{number}", number + 1
-    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
+    tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
     value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value

@@ -119,7 +119,7 @@ def _fix_values(compilation: Compilation) -> None:
         except InputError as error:
             raise ShapeBindingError(f"{error}, in {compilation.source}") from error
         graph.inputs.remove(value)
-        value.const_value = ir.tensor(fixed, name=name)
+        value.const_value = ir.Tensor(fixed, name=name)
         graph.register_initializer(value)
         shown = f"{given}" if fixed.size <= _SHOWN else f"{fixed.dtype}{list(fixed.shape)}"
         compilation.fixed.append(f"input '{name}' is fixed: {shown}")

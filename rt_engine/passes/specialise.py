@@ -268,7 +268,9 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
         last = str(inputs[-1].name)
         data[last] = onnx.numpy_helper.from_array(scales_to_infer(node, scales), last)
     try:
-        found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
+        found = onnx.shape_inference.infer_node_outputs(
+            schema, ir.serde.serialize_node(node), types, data, opset_imports=protos
+        )
     except RAISED_BY_ONNX as error:
         given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
         words = " ".join(str(error).split())

@@ -19,7 +19,7 @@ def expand(graph: ir.Graph, node: ir.Node, version: int, types: list[Any]) -> li
         version: opset of its domain.
         types: onnx.TypeProto of each input, None where it is absent.
     """
-    proto = definition(ir.to_proto(node), version, types)
+    proto = definition(ir.serde.serialize_node(node), version, types)
     if proto is None or len(graph) > MOST_NODES:
         return []
     known = {*proto.input, *(name for body in proto.node for name in body.output)}

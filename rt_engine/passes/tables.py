@@ -237,7 +237,7 @@ class _Tables:
         return np.asarray(real.reshape(_line(source)), np.float32)
 
     def _proto(self, node: ir.Node, stored: dict[str, onnx.TensorProto]) -> onnx.NodeProto:
-        proto = ir.to_proto(node)
+        proto = ir.serde.serialize_node(node)
         for index, value in enumerate(node.inputs):
             if value is None:
                 continue

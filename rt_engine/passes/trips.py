@@ -105,7 +105,7 @@ def _counting(
     read = [*list(body.inputs)[:2], *(body.inputs[2 + k] for k in part.carried)]
     inputs = [helper.make_value_info(str(v.name), t) for v, t in zip(read, types, strict=True)]
     made = [condition, *(body.outputs[1 + k] for k in part.carried)]
-    nodes = [ir.to_proto(n) for n in part.nodes]
+    nodes = [ir.serde.serialize_node(n) for n in part.nodes]
     nodes += [helper.make_node("Identity", [str(v.name)], [f"result.{i}"]) for i, v in enumerate(made)]
     nodes.append(helper.make_node("Add", ["count.in", "count.one"], ["count.out"]))
     whole, count = types[0], helper.make_value_info("count.in", types[0])
