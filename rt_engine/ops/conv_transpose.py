@@ -4,9 +4,10 @@ Every input element paints a block of the output, and blocks that overlap are ad
 
     columns [out channels * block, places] = weights' [out channels * block, channels] @ x [channels, places]
     out = overlapping sum of the columns (tables made at load; see `kernels.taps`) + bias
+
+With constant weights and few outputs it is the plain convolution of `ops.planes`.
 """
 
-from dataclasses import dataclass
 from math import prod
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
@@ -15,20 +16,11 @@ from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import copied_into, reshaped, transposed
+from rt_engine.ops.phases import Geometry, phase_axis
+from rt_engine.ops.planes import planes, planes_pay
 from rt_engine.ops.tapping import taps
 from rt_engine.ops.windowed import overlap_tables
 from rt_engine.program.calls import Buffer
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Where the blocks of a transposed convolution lie; one entry per spatial axis."""
-
-    block: list[int]
-    strides: list[int]
-    dilations: list[int]
-    before: list[int]
-    """Elements cut off at the start."""
 
 
 def geometry(node: Node) -> Geometry:
@@ -70,6 +62,11 @@ def conv_transpose(node: Node, build: Builder) -> None:
     each, painted, places = w.shape[0] // group, w.shape[1] * prod(at.block), prod(x.shape[2:])
     if not x.size:
         node.require(False, "its input has no elements", "correct the shape")
+    if w.value is not None and (bias is None or bias.value is not None):
+        axes = [phase_axis(at, axis, size) for axis, size in enumerate(y.shape[2:])]
+        if planes_pay(x.shape, w.value, at, axes, group):
+            planes(build, x, w.value, None if bias is None else bias.value, y, at, axes)
+            return
     turned = transposed(build, reshaped(build, w, (group, each, painted)), (0, 2, 1))
     columns = _columns(build, turned, reshaped(build, x, (batch, group, each, places)), (painted, each, places))
     index, weight = overlap_tables(y.shape[2:], at.block, x.shape[2:], at.strides, at.dilations, at.before)

@@ -7,7 +7,7 @@ phases, whose output [N, q..., group, phase..., channel] this operator moves to 
 
 from itertools import product as combinations
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx_ir as ir
 
@@ -15,6 +15,7 @@ from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import strided_copy
+from rt_engine.program.calls import Buffer
 
 
 def _spread_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
@@ -31,19 +32,37 @@ def spread_last(node: Node, build: Builder) -> None:
     split = (x.shape[0], *x.shape[1:-1], group, *strides, channels)
     from_strides = contiguous(split)
     to_strides = contiguous((y.shape[0], *y.shape[1:-1], group, channels))
-    pieces = [_pieces(y.shape[1 + a], strides[a], first[a]) for a in range(rank)]
-    for piece in combinations(*pieces):
-        shape, source, target = [x.shape[0]], [from_strides[0]], [to_strides[0]]
-        start, to = 0, 0
-        for axis, (at, q, q_count, r, r_count) in enumerate(piece):
-            shape += [q_count, r_count]
-            source += [from_strides[1 + axis], from_strides[2 + rank + axis]]
-            target += [strides[axis] * to_strides[1 + axis], to_strides[1 + axis]]
-            start += q * from_strides[1 + axis] + r * from_strides[2 + rank + axis]
-            to += at * to_strides[1 + axis]
-        shape += [group, channels]
-        source += [from_strides[1 + rank], 1]
-        target += [to_strides[1 + rank], 1]
+    axes = [
+        Phases(y.shape[1 + a], strides[a], first[a], from_strides[1 + a], from_strides[2 + rank + a], to_strides[1 + a])
+        for a in range(rank)
+    ]
+    images = [(x.shape[0], from_strides[0], to_strides[0])]
+    put_phases(build, x, y, images, axes, [(group, from_strides[1 + rank], to_strides[1 + rank]), (channels, 1, 1)])
+
+
+class Phases(NamedTuple):
+    """One axis whose phases are apart: output o = stride * q + r - first; strides of x along q and r, and of y, in elements."""
+
+    out: int
+    stride: int
+    first: int
+    from_q: int
+    from_r: int
+    to: int
+
+
+def put_phases(
+    build: Builder, x: Buffer, y: Buffer, before: list[tuple[int, int, int]], axes: list[Phases],
+    behind: list[tuple[int, int, int]],
+) -> None:  # fmt: skip
+    """Move all phases side by side; around the axes lie others, of each of which size, stride in x and stride in y are given."""
+    for piece in combinations(*(_pieces(axis.out, axis.stride, axis.first) for axis in axes)):
+        steps, start, to = list(before), 0, 0
+        for axis, (at, q, q_count, r, r_count) in zip(axes, piece, strict=True):
+            steps += [(q_count, axis.from_q, axis.stride * axis.to), (r_count, axis.from_r, axis.to)]
+            start += q * axis.from_q + r * axis.from_r
+            to += at * axis.to
+        shape, source, target = zip(*steps, *behind, strict=True)
         strided_copy(build, x, y, shape, source, target, start, to)
 
 

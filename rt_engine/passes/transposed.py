@@ -1,18 +1,17 @@
 """Layout rules of operators that change the size of an image: ConvTranspose, Resize, Upsample. See `passes.layout`."""
 
-from dataclasses import dataclass
-from itertools import product as combinations
 from math import prod
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from rt_engine.lower.lower import buffer_of
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal
-from rt_engine.ops.conv_transpose import Geometry, geometry
+from rt_engine.ops.conv_transpose import geometry
 from rt_engine.ops.graph import add_constant, constant, only_user, replace
+from rt_engine.ops.phases import phase_axis, phase_weights
+from rt_engine.ops.planes import planes_pay
 from rt_engine.passes.channels_last import _Walk as Walk
 from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.compilation import Compilation
@@ -21,56 +20,6 @@ from rt_engine.program.calls import Kind
 
 _MOST_PHASES, _MOST_TAPS = 64, 4096
 """Per axis, and in all, beyond which a transposed convolution stays as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis of a transposed convolution as a plain one: output o = stride * q + phase - first, of inputs around q."""
-
-    stride: int
-    first: int
-    begin: int
-    """Padding of the plain convolution."""
-    taps: int
-    out: int
-    """Places q."""
-
-    def kernel(self, phase: int, tap: int, before: int, dilation: int, size: int) -> int:
-        """The element of the kernel that input q + tap - begin meets in this phase; -1 for none."""
-        reach = phase + before - self.first - (tap - self.begin) * self.stride
-        return reach // dilation if reach >= 0 and reach % dilation == 0 and reach // dilation < size else -1
-
-
-def _axis(at: Geometry, axis: int, out: int) -> _Axis:
-    """The offset of the phases that needs the fewest taps."""
-    stride, found = at.strides[axis], []
-    for first in range(stride):
-        reach = at.before[axis] - first
-        places = [
-            (r + reach - k * at.dilations[axis]) // stride
-            for r in range(stride)
-            for k in range(at.block[axis])
-            if (r + reach - k * at.dilations[axis]) % stride == 0
-        ]
-        found.append((max(places) - min(places) + 1, first, -min(places)))
-    taps, first, begin = min(found)
-    return _Axis(stride, first, begin, taps, (out - 1 + first) // stride + 1)
-
-
-def _phases(w: NDArray[Any], at: Geometry, axes: list[_Axis], group: int) -> NDArray[Any]:
-    """[C, M / group, kernel...] -> [taps..., C / group, group * phases * (M / group)]."""
-    each, columns, rank = w.shape[0] // group, w.shape[1], len(axes)
-    strides, taps = [a.stride for a in axes], [a.taps for a in axes]
-    out = np.zeros((*taps, each, group, *strides, columns), w.dtype)
-    split = w.reshape(group, each, *w.shape[1:])
-    for tap in combinations(*(range(t) for t in taps)):
-        for phase in combinations(*(range(s) for s in strides)):
-            where = [axes[a].kernel(phase[a], tap[a], at.before[a], at.dilations[a], at.block[a]) for a in range(rank)]
-            if min(where) >= 0:  # [group, each, columns] -> [each, group, columns]
-                place: Any = (*tap, slice(None), slice(None), *phase)
-                source: Any = (..., *where)
-                out[place] = split[source].transpose(1, 0, 2)
-    return out.reshape(*taps, each, group * prod(strides) * columns)
 
 
 @carries("ConvTranspose")
@@ -91,7 +40,9 @@ def _conv_transpose(walk: Walk, node: ir.Node) -> bool:
         return False
     if max(at.strides) > _MOST_PHASES or prod(at.block) > _MOST_TAPS:
         return False
-    axes = [_axis(at, a, space[a]) for a in range(len(space))]
+    axes = [phase_axis(at, a, space[a]) for a in range(len(space))]
+    if x not in walk.last and planes_pay(shape_of(x), w, at, axes, group):
+        return False  # its own lowering reads the planes as they lie
     strides = [a.stride for a in axes]
     if any(a.begin < 0 for a in axes) or prod(strides) * prod(a.taps for a in axes) > 4 * prod(at.block) + 64:
         return False
@@ -100,7 +51,7 @@ def _conv_transpose(walk: Walk, node: ir.Node) -> bool:
     rows = np.repeat(row.reshape(group, 1, -1), phases, axis=1).reshape(-1)
     inputs = [
         walk.twin(x, node),
-        add_constant(walk.graph, f"{name}.weight", _phases(w, at, axes, group)),
+        add_constant(walk.graph, f"{name}.weight", phase_weights(w, at, axes, group)),
         add_constant(walk.graph, f"{name}.bias", rows),
     ]
     places = [a.out for a in axes]

@@ -10,7 +10,7 @@ from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 LIBRARIES = libraries(
     "spatial",
-    *(f"rt_engine.kernels.{name}" for name in ("taps", "group_norm", "fourier", "sample", "regions")),
+    *(f"rt_engine.kernels.{name}" for name in ("taps", "group_norm", "fourier", "sample", "regions", "planes")),
 )
 TYPES = [("f32", np.float32, np.int32), ("f64", np.float64, np.int64)]
 
@@ -20,6 +20,25 @@ def _everywhere(kernel, operands, sizes, params=(), index=-1):
     found = [call(library, kernel, operands, sizes, params)[index].copy() for library in LIBRARIES]
     assert all(same_bits(found[0], other) for other in found[1:])
     return found[0]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4, 6, 7, 13])
+@pytest.mark.parametrize("pixels", [1, 16, 17, 47, 100])
+def test_planes(columns, pixels):
+    """A chain over k for every pixel, from its bias on, within the limits; NaN passes; what lies behind the output stays."""
+    rng = np.random.default_rng(pixels)
+    images, depth, room = 2, 9, pixels + 40
+    x = rng.standard_normal((images, room)).astype(np.float32)
+    x[1, 3] = np.nan
+    table = rng.integers(0, 20, depth).astype(np.int32)
+    w, bias = rng.standard_normal((depth, columns)).astype(np.float32), rng.standard_normal(columns).astype(np.float32)
+    out = np.full(images * columns * pixels + 64, 7, np.float32)
+    operands = (np.append(x, np.zeros(16, np.float32)), w, bias, 4 * table, out)
+    y = _everywhere("planes_f32", operands, (images, room, depth, columns, pixels), (-0.5, 1.5))
+    assert np.all(y[images * columns * pixels :] == 7)
+    seen = x[:, table[:, None] + np.arange(pixels)].astype(np.float64)
+    wanted = np.clip(np.einsum("km,ikp->imp", w, seen) + bias[:, None], -0.5, 1.5)
+    np.testing.assert_allclose(y[: images * columns * pixels].reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("suffix", "dtype", "index_type"), TYPES)

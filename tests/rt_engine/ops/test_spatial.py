@@ -5,8 +5,9 @@ import pytest
 
 import rt_engine
 from rt_engine.errors import UnsupportedModelError
-from rt_engine.ops import pool
+from rt_engine.ops import conv_transpose, pool
 from rt_engine.ops.pool import axis_by_axis
+from rt_engine.passes import transposed
 from tests.rt_engine.ops.spatial import agree, one_node, ours, theirs
 
 SEEDS = range(12)
@@ -51,6 +52,38 @@ def test_conv_transpose_pads_itself(auto_pad):
     inputs = {"x": rng.standard_normal((1, 3, 5, 4)).astype(np.float32)}
     constants = {"w": rng.standard_normal((3, 2, 3, 4)).astype(np.float32)}
     agree(one_node("ConvTranspose", inputs, constants, 4, strides=[2, 3], auto_pad=auto_pad), inputs)
+
+
+FEW_CHANNELS = [
+    {"kernel": (2, 2), "strides": (2, 2)},
+    {"kernel": (4, 4), "strides": (2, 2), "pads": (1, 1)},
+    {"kernel": (4, 4), "strides": (2, 2), "output_padding": (1, 0)},
+    {"kernel": (2, 4), "strides": (1, 4), "pads": (0, 1)},
+    {"kernel": (8,), "strides": (4,), "pads": (2,)},
+    {"kernel": (2, 2, 2), "strides": (2, 2, 1)},
+]
+
+
+@pytest.mark.parametrize("case", FEW_CHANNELS)
+@pytest.mark.parametrize(("batch", "outputs", "biased"), [(1, 1, True), (2, 3, False)])
+def test_few_channels_are_computed_from_planes(case, batch, outputs, biased, monkeypatch):
+    """The numbers of ONNX Runtime, and the bits that a convolution channels last gives."""
+    rng = np.random.default_rng(outputs)
+    kernel, rank = case["kernel"], len(case["kernel"])
+    inputs = {"x": rng.standard_normal((batch, 9, 101, *(11, 5)[: rank - 1])).astype(np.float32)}
+    w = rng.standard_normal((9, outputs, *kernel)).astype(np.float32)
+    constants = {"w": w, "b": rng.standard_normal(outputs).astype(np.float32) if biased else None}
+    pads, added = case.get("pads", (0,) * rank), case.get("output_padding", (0,) * rank)
+    model = one_node(
+        "ConvTranspose", inputs, constants, rank + 2, strides=case["strides"], pads=[*pads, *pads], output_padding=added
+    )
+    agree(model, inputs)
+    assert "planes_f32" in rt_engine.load(model).program.kernels
+    planar = ours(model, inputs)
+    for module in (conv_transpose, transposed):
+        monkeypatch.setattr(module, "planes_pay", lambda *_: False)
+    assert "planes_f32" not in rt_engine.load(model).program.kernels
+    assert planar.tobytes() == ours(model, inputs).tobytes()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
