@@ -103,6 +103,8 @@ def _small() -> Iterator[onnx.ModelProto]:
     pruned[np.random.default_rng(2).random((128, 8)).repeat(16, axis=1) < 0.9] = 0
     yield _node("MatMul", {"x": (half, [3, 128])}, half, {"w": pruned})
     yield _bytes_in_tiles()
+    few = np.random.default_rng(1).standard_normal((5, 3, 4, 4)).astype(np.float32)
+    yield _node("ConvTranspose", {"x": (half, [2, 5, 9, 12])}, half, {"w": few}, strides=[2, 2], pads=[1, 1, 1, 1])
 
 
 def _bytes_in_tiles() -> onnx.ModelProto:
