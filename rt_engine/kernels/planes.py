@@ -21,8 +21,8 @@ _tile = make_plane_tiles(f32x, [(rows, v) for rows in range(6, 0, -1) for v in (
 
 @inline
 def _widest(left):
-    """Vectors of the next tile, for so many pixels."""
-    if _WIDEST == 4 and left > 2 * _LANES:
+    """Vectors of the next tile, for so many pixels: none of them is behind all of these."""
+    if _WIDEST == 4 and left > 3 * _LANES:
         return 4
     return 2 if _WIDEST >= 2 and left > _LANES else 1
 

@@ -41,8 +41,9 @@ class Call:
         params: Sequence[float] = (),
         weights: Sequence[int] = (),
     ) -> None:
-        self.weights = Block(sum(align(a.nbytes) + GUARD for a in operands if a is not None))
-        self.arena = Block(_HEADER + self.weights.nbytes)
+        rooms = [0 if a is None else align(a.nbytes) + GUARD for a in operands]
+        self.weights = Block(max(sum(rooms[i] for i in weights), GUARD))
+        self.arena = Block(_HEADER + sum(room for i, room in enumerate(rooms) if i not in weights))
         self.record = Block(RECORD.itemsize)
         self.views: list[NDArray[Any]] = []
         self._guards: list[NDArray[np.uint8]] = []

@@ -6,6 +6,8 @@ import pytest
 from rt_engine.kernels.interface.fourier_plan import LOAD_PAIRS, LOAD_REAL, STORE_COMPLEX, STORE_PAIRS, transform
 from rt_engine.kernels.interface.sample_modes import CENTRES, CORNERS, ELEMENTS
 from rt_engine.status import Status
+from tests.fuzz.guards import PagedBlock
+from tests.rt_engine.kernels import calling
 from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 LIBRARIES = libraries(
@@ -15,26 +17,27 @@ LIBRARIES = libraries(
 TYPES = [("f32", np.float32, np.int32), ("f64", np.float64, np.int64)]
 
 
-def _everywhere(kernel, operands, sizes, params=(), index=-1):
+def _everywhere(kernel, operands, sizes, params=(), index=-1, weights=()):
     """One operand after the call; the same bits on every lane width."""
-    found = [call(library, kernel, operands, sizes, params)[index].copy() for library in LIBRARIES]
+    found = [call(library, kernel, operands, sizes, params, weights)[index].copy() for library in LIBRARIES]
     assert all(same_bits(found[0], other) for other in found[1:])
     return found[0]
 
 
 @pytest.mark.parametrize("columns", [1, 3, 4, 6, 7, 13])
-@pytest.mark.parametrize("pixels", [1, 16, 17, 47, 100])
-def test_planes(columns, pixels):
-    """A chain over k for every pixel, from its bias on, within the limits; NaN passes; what lies behind the output stays."""
+@pytest.mark.parametrize("pixels", [1, 16, 17, 33, 47, 100])
+def test_planes(columns, pixels, monkeypatch):
+    """A chain over k for every pixel, from its bias on, within the limits; less than a vector behind the last image is read."""
+    monkeypatch.setattr(calling, "Block", PagedBlock)  # x is alone in one, and ends where it may be read no further
     rng = np.random.default_rng(pixels)
-    images, depth, room = 2, 9, pixels + 40
+    images, depth, room = 2, 9, -(-(pixels + 20) // 16) * 16
     x = rng.standard_normal((images, room)).astype(np.float32)
     x[1, 3] = np.nan
-    table = rng.integers(0, 20, depth).astype(np.int32)
+    table = np.append(rng.integers(0, room - pixels, depth - 1), room - pixels).astype(np.int32)
     w, bias = rng.standard_normal((depth, columns)).astype(np.float32), rng.standard_normal(columns).astype(np.float32)
     out = np.full(images * columns * pixels + 64, 7, np.float32)
-    operands = (np.append(x, np.zeros(16, np.float32)), w, bias, 4 * table, out)
-    y = _everywhere("planes_f32", operands, (images, room, depth, columns, pixels), (-0.5, 1.5))
+    operands = (x, w, bias, 4 * table, out)
+    y = _everywhere("planes_f32", operands, (images, room, depth, columns, pixels), (-0.5, 1.5), weights=(0,))
     assert np.all(y[images * columns * pixels :] == 7)
     seen = x[:, table[:, None] + np.arange(pixels)].astype(np.float64)
     wanted = np.clip(np.einsum("km,ikp->imp", w, seen) + bias[:, None], -0.5, 1.5)
