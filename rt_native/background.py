@@ -68,12 +68,13 @@ def start(*libraries: Whole) -> None:
     given = [f"{library.name}={','.join(library.modules)}" for library in new]
     taken = ",".join(map(str, sorted(_TAKEN)))
     command = isolated.command("rt_native.rest", taken, *given, writes_bytecode=False, bound=signal.SIGKILL)
-    Thread(target=_run, args=(command,), name="background", daemon=True).start()
+    with suppress(RuntimeError):  # no thread: what is needed is there nevertheless
+        Thread(target=_run, args=(command,), name="background", daemon=True).start()
 
 
 def _run(command: Sequence[str]) -> None:
     """In a thread that lasts as long as the program or this process: the program is bound to it, and waited for."""
-    with suppress(OSError):  # no process: the next start tries again
+    with suppress(OSError, RuntimeError):  # no process, or this one is at its end: the next start tries again
         subprocess.run(
             command,
             check=False,  # what fails is told in the cache

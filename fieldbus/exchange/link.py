@@ -176,7 +176,11 @@ class NativeLink(CyclicLink):
             self.exchange.force_safe(False)
             self._is_in_python = False
             self._start_runner()
-        super().start()
+        try:
+            super().start()
+        except ResourceError:
+            self._stop_runner()
+            raise
 
     def ask_to_stop(self, safe: bool = True) -> None:
         """Begin what `stop` ends; returns at once."""

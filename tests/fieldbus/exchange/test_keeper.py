@@ -1,10 +1,13 @@
 """What the runner does while the keeper, which is Python, cannot."""
 
 import ctypes
+import threading
 import time
 
 import numpy as np
+import pytest
 
+from fieldbus.errors import ResourceError
 from fieldbus.image.image import ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
@@ -14,6 +17,26 @@ from tests.fieldbus.modbus.hostile import Hostile
 from tests.waiting import wait_for
 
 TIMEOUT_S = 0.3
+
+
+def test_a_link_whose_keeper_gets_no_thread_leaves_no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would run to the end of the process: `stop` has nothing to stop."""
+    link = ModbusLink("l", [Tag("x", "uint16", "in", address=ModbusAddress("holding", 0))], Tcp("127.0.0.1", 1))
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "link-l":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        with pytest.raises(ResourceError, match="the system gave no thread for link 'l'"):
+            link.start()
+    assert "io-l" not in {thread.name for thread in threading.enumerate()}
+    link.start()
+    wait_for(lambda: link.status().last_error != "")
+    link.stop()
 
 
 def test_inputs_are_stale_then_bad_while_python_is_stuck() -> None:
