@@ -73,7 +73,12 @@ class Needed:
             if (here := self._stored(name)) is None:
                 raise BuildError(f"{cache_folder()} was changed while it was read; start again")
             found[here[0]] = here[1]
-        return found
+        # A module that came meanwhile has what was found alone before: a linker refuses what is defined twice.
+        return {
+            member: made
+            for member, made in found.items()
+            if not any(made[0].keys() < exports.keys() for exports, _ in found.values())
+        }
 
     def need(self, names: Iterable[str]) -> None:
         """Have these exports ready; those that the library does not have are left out.

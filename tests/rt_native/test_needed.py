@@ -252,6 +252,18 @@ def test_the_background_ends_with_its_starter_whatever_children_that_has(tmp_pat
         starter.stdin.close()  # the child ends
 
 
+def test_no_thread_for_the_background_is_no_error(monkeypatch):
+    """Everything that is needed is compiled by then; a station that may have no more threads would not start."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr(background, "_STARTED", set())
+    monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
+    background.start(Library("ours", ("rt_native.histogram_native",)))
+
+
 def test_a_background_that_has_ended_is_gone(tmp_path, monkeypatch):
     """A station runs for months: its table of processes keeps nothing of what it compiled."""
     path = tmp_path / "number"
@@ -310,6 +322,21 @@ def test_a_module_that_comes_while_its_piece_is_looked_for_is_found(tmp_path, mo
     assert parts._engines["old"] == [b"whole"]
     looks = {module: [None, whole], needed.piece(module, "old"): [None]}
     assert parts.pieces(("old",)) == {"gemm.o": whole}
+
+
+def test_a_module_that_comes_between_two_of_its_pieces_has_both(tmp_path, monkeypatch):
+    """One was found alone before: to a linker its export would be defined twice."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    module, whole = tmp_path / "gemm-1.o", ({"old": 1, "new": 1}, b"whole")
+    have = {needed.piece(module, name): ({name: 1}, b"piece") for name in ("old", "new")}
+    monkeypatch.setattr(needed, "stored", have.get)
+    monkeypatch.setattr(needed, "Engine", lambda contents: [data for _, data in contents])
+    parts = Needed(Stub())
+    have[parts._index] = ({}, json.dumps({"gemm": {"old": 1, "new": 1}}).encode())
+    assert parts.pieces(("old", "new")).keys() == {"old.o", "new.o"}
+    looks = [None, have[needed.piece(module, "old")], whole]
+    monkeypatch.setattr(needed, "stored", lambda _: looks.pop(0))
+    assert parts.pieces(("old", "new")) == {"gemm.o": whole}
 
 
 def test_another_word_is_refused(monkeypatch):
