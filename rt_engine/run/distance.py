@@ -18,6 +18,8 @@ MOST_NS: Final = 1_000.0
 """What is longer was interrupted; sockets of one computer are nearer."""
 _BATCHES, _TRIPS = 64, 32
 _PATIENCE_NS: Final = 20_000_000
+_MOST_S = 1.0
+"""A thread that has not ended by then does not get its core: a real-time thread has all of it."""
 
 
 def farthest_ns(one: int | None = None, others: Sequence[int] = ()) -> float:
@@ -27,7 +29,7 @@ def farthest_ns(one: int | None = None, others: Sequence[int] = ()) -> float:
 
 @cache
 def _distance_ns(one: int | None, other: int | None) -> float:
-    """Of two cores, measured once in a process; `NEAR_NS` where they do not meet in 20 ms.
+    """Of two cores, measured once in a process; `NEAR_NS` where they do not meet in 20 ms, or get no time.
 
     The shortest of 64 batches counts: one that nobody interrupts is enough.
     """
@@ -45,6 +47,6 @@ def _distance_ns(one: int | None, other: int | None) -> float:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    ns = found["ask"] / _TRIPS
+        thread.join(_MOST_S)
+    ns = found.get("ask", 0) / _TRIPS
     return ns if 0 < ns <= MOST_NS else NEAR_NS

@@ -45,6 +45,27 @@ def test_what_was_not_measured_is_taken_for_near(monkeypatch, batch_ns, expected
     assert distance._distance_ns.__wrapped__(None, None) == expected
 
 
+class Starved:
+    """Native code whose thread gets no time until `fed`."""
+
+    def __init__(self):
+        self.fed = threading.Event()
+
+    def function(self, name):
+        return lambda line, batches, patience: self.fed.wait()
+
+
+def test_who_gets_no_time_on_a_core_is_not_awaited_for_ever(monkeypatch):
+    """A real-time thread has all of it: a task of another station, which `check` stands beside."""
+    starved = Starved()
+    monkeypatch.setattr(distance, "HELPING", starved)
+    monkeypatch.setattr(distance, "_MOST_S", 0.01)
+    try:
+        assert distance._distance_ns.__wrapped__(None, None) == distance.NEAR_NS
+    finally:
+        starved.fed.set()
+
+
 def test_the_farthest_helper_counts(monkeypatch):
     monkeypatch.setattr(
         distance, "_distance_ns", lambda one, other: {(2, 3): 60.0, (2, 5): 300.0}.get((one, other), 1.0)
