@@ -56,7 +56,8 @@ def suppress(node: Node, build: Builder) -> None:
     fits = len(boxes.shape) == len(scores.shape) == 3 and boxes.shape[2] == 4
     fits = fits and boxes.shape[0] == scores.shape[0] and boxes.shape[1] == scores.shape[2]
     node.require(fits, f"boxes {shapes[0]} and scores {shapes[1]} do not fit together", "correct their shapes")
-    node.require_type(boxes, (_FLOAT32,))
+    for x in (boxes, scores):
+        node.require_type(x, (_FLOAT32,))
     n, bound = boxes.shape[1], node.y.shape[0]
     given = [node.optional(i) for i in (2, 3, 4, 5)]
     starts: tuple[Any, ...] = (np.int64(0), np.float32(0), np.float32(0), np.int64(n))
@@ -203,8 +204,10 @@ def append(node: Node, build: Builder) -> None:
     axis, factors, y = int(node.attr("axis")), _ints(node.ir, "factors"), node.y
     parts = len(factors)
     at: Buffer | None = None
+    around = y.dtype, y.shape[:axis], y.shape[axis + 1 :]
     for i, factor in enumerate(factors):
         x = node.input(2 * i)
+        node.require((x.dtype, x.shape[:axis], x.shape[axis + 1 :]) == around, "its parts do not fit each other")
         end = node.output(1) if i == parts - 1 else build.temporary(np.int64, ())
         record = APPEND(
             x=x, count=node.optional(2 * i + 1), out=y, at=at, end=end, outer=prod(x.shape[:axis]), n=x.shape[axis],

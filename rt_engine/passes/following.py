@@ -18,6 +18,13 @@ _INLINED = re.compile(r"^.*\.\d+/(?=.)")
 BOUND_HELP = "load it with bounds={{'{0}': the most that there can be}}, --bound {0}=N"
 
 
+def from_front(axis: int, rank: int) -> int:
+    """An axis, from 0."""
+    if not -rank <= axis < rank:
+        raise Refusal(f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
+    return axis % rank
+
+
 @dataclass(slots=True)
 class Step:
     """A node on the walk, and what a rule may do with it."""
@@ -91,10 +98,7 @@ class Step:
 
     def axis(self, default: int, rank: int, name: str = "axis") -> int:
         """An attribute that is an axis, from 0."""
-        axis = int(self.attr(name, default))
-        if not -rank <= axis < rank:
-            raise Refusal(f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
-        return axis % rank
+        return from_front(int(self.attr(name, default)), rank)
 
     def bound(self, natural: int | None, what: str) -> int:
         """The smaller of what the operator says and the user gives.

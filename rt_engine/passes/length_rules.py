@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import constant
-from rt_engine.passes.following import Step
+from rt_engine.passes.following import Step, from_front
 from rt_engine.passes.length_sizes import checked, made
 from rt_engine.passes.length_windows import window
 from rt_engine.passes.lengths import Along, Length, Size
@@ -206,6 +206,8 @@ def concat(step: Step) -> Found:
         step.become([step.given(0)])
         return None
     axis = step.axis(1, rank)
+    for i in range(1, n):
+        _check_beside(step, i, axis)
     found = [step.along(i) for i in range(n)]
     some = next(a for a in found if a is not None)
     if all(a is not None and a.axis == some.axis and a.length.same(some.length) for a in found) and some.axis != axis:
@@ -226,6 +228,20 @@ def concat(step: Step) -> Found:
     return None
 
 
+def _check_beside(step: Step, i: int, axis: int) -> None:
+    """An input of a Concat is of the type of the first, and as large but along its axis: what becomes an Append is not inferred."""
+    (dtype, shape), (other, given) = ((step.dtype(j), step.shape(j)) for j in (0, i))
+    if (
+        dtype != other
+        or len(shape) != len(given)
+        or any(a != b for at, (a, b) in enumerate(zip(shape, given, strict=True)) if at != axis)
+    ):
+        names = f"'{step.given(0).name}' is {dtype}{list(shape)} and '{step.given(i).name}' {other}{list(given)}"
+        raise Refusal(
+            f"{names}, put together along axis {axis}", "use one type, and sizes that differ along that axis alone"
+        )
+
+
 def slice_(step: Step) -> Found:
     """Other axes as ever; this one from a place on, up to a place. A window of a known length may be anywhere."""
     along = _only(step) if step.along(0) is not None else None
@@ -235,8 +251,11 @@ def slice_(step: Step) -> Found:
         return None
     read: list[Any] = [step.attr(n) if old else (None if step.value(i) is None else step.sizes(i)) for n, i in _PARTS]
     starts, ends = (_ends(step, i, read[i - 1]) for i in (1, 2))
-    axes = list(range(len(starts))) if read[2] is None else [int(a) % rank for a in read[2]]
+    axes = list(range(len(starts))) if read[2] is None else [from_front(int(a), rank) for a in read[2]]
     steps = [1] * len(starts) if read[3] is None else list(read[3])
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        words = "{} starts, {} ends, {} axes and {} steps".format(*map(len, (starts, ends, axes, steps)))
+        raise Refusal(words, "give each axis one of each")
     out = along
     for start, end, axis, by in zip(starts, ends, axes, steps, strict=True):
         mine = along is not None and along.axis == axis
@@ -244,11 +263,10 @@ def slice_(step: Step) -> Found:
             continue
         if along is not None and not mine:
             no_rule(step)
-        if by == 1 and start is None and len(axes) == 1 and not old:
-            first = _anywhere(step, 1, axis)
-            return _window(step, axis, first, _anywhere(step, 2, axis) if end is None else end)
-        if by == 1 and (isinstance(start, Length) or (isinstance(start, int) and start < 0)) and len(axes) == 1:
-            return _window(step, axis, start, end)
+        from_place = isinstance(start, int) and start >= 0
+        if by == 1 and len(axes) == 1 and (not from_place or (end is None and along is not None)):
+            first, stop = (_anywhere(step, i, axis) if n is None else n for i, n in ((1, start), (2, end)))
+            return _window(step, axis, first, stop)
         if by == -1 and start == -1 and isinstance(end, int) and end < -step.shape(0)[axis] and len(axes) == 1:
             return _flipped(step, axis)
         if by != 1 or not isinstance(start, int):
@@ -262,6 +280,8 @@ def slice_(step: Step) -> Found:
 
 def _ends(step: Step, i: int, known: Any) -> list[Any]:
     if known is None:
+        if len(step.shape(i)) != 1:
+            raise Refusal(f"its {_PARTS[i - 1][0]} are no vector", "give each axis one number")
         return [None] * step.shape(i)[0]
     return [checked(step, n) if isinstance(n, Length) else n for n in known]
 
@@ -301,14 +321,12 @@ def _anywhere(step: Step, i: int, axis: int) -> Length:
     return Length(step.emit("Length", [_int64(step, step.given(i))], low=0, high=size, strict=2)[0], size)
 
 
-def _window(step: Step, axis: int, start: int | Length, end: Size) -> Found:
+def _window(step: Step, axis: int, start: int | Length, end: int | Length) -> Found:
     """From a place that is counted from the end, or that is a length, or that data decide: elements are looked up one by one."""
-    if end is None:
-        raise Refusal("the end of its slice is computed at run time", "make it a constant")
     length = step.dims(0)[axis]
     first, stop = _place(step, length, start), _place(step, length, end)
     most = stop.bound if isinstance(stop, Length) else stop
-    if isinstance(start, int):
+    if isinstance(start, int) and start < 0:
         most = min(most, -start + min(end, 0) if isinstance(end, int) else -start)
     if most <= 0:
         raise Refusal("its slice has no element", "leave it out")

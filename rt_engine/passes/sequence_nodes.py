@@ -91,7 +91,10 @@ def _number_of(node: ir.Node, index: int) -> int:
     array = constant(node.inputs[index])
     if array is None or array.size != 1:
         raise Refusal("its position is computed at run time", "use a constant position, or one tensor and Gather")
-    return int(array.reshape(-1)[0])
+    position = int(array.reshape(-1)[0])
+    if abs(position) > MOST_ELEMENTS:
+        raise Refusal(f"position {position} of a sequence of at most {MOST_ELEMENTS:,}", "correct it")
+    return position
 
 
 def _position(node: ir.Node, index: int, length: int, most: int) -> int:

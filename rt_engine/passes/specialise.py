@@ -63,7 +63,8 @@ _KEPT = ("DequantizeLinear",)
 def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
     """Infer every shape and type; fold constants, but for those that `kept` operators make.
 
-    Requires: static input shapes. Ensures: static shapes and types everywhere, no node with constant inputs only.
+    Requires: static input shapes. Ensures: static shapes and types everywhere, no node with constant inputs only,
+    but where a length is only known at run time.
 
     Raises:
         UnsupportedModelError: operators that are not supported (all of them), or shapes that depend on data.
@@ -125,7 +126,8 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                     continue
                 if (sentence := doubt(node)) is not None and sentence not in compilation.assumed:
                     compilation.assumed.append(sentence)
-            if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
+            has_length = not compilation.lengths.finished and any(v in compilation.lengths.along for v in node.outputs)
+            if id(node) not in reasons and node.op_type not in kept and _is_constant(node) and not has_length:
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
                     raise Refusal(

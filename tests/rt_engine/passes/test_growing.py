@@ -155,6 +155,29 @@ def test_a_tensor_more_or_less_in_a_list_that_is_as_long_as_data_decide(splice):
         np.testing.assert_array_equal(ours["y"][:n], y, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("splice", "sentence"),
+    [
+        ("b = Concat<axis=0>(x, x)  r = SequenceInsert(s, b)", r"float32\[1, 4, 3\], put together"),
+        ("b = Cast<to=11>(x)  r = SequenceInsert(s, b)", r"float64\[1, 2, 3\], put together"),
+        ("r = SequenceErase(s, far)", "position 9223372036854775807"),
+        ("r = SequenceInsert(s, x, far_back)", "position -9223372036854775808"),
+    ],
+)
+def test_what_such_a_list_cannot_take_is_refused(splice, sentence):
+    """Another shape or type than its tensors have, a place that no list has."""
+    nodes = f"{splice} y = ConcatFromSequence <axis = 0, new_axis = 1> (r)"
+    places = {"most": None, "far": np.int64(2**63 - 1), "far_back": np.int64(-(2**63))}
+    text = f"{HEAD}g (float[2, 3] x, int64 most) => (float[k, 2, 3] y) {{ {COUNTED} {nodes} }}"
+    proto = parser.parse_model(text)
+    values = {"on": True, "half": np.float32(0.5), "zero": np.int64(0)} | places
+    proto.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v), k) for k, v in values.items() if v is not None
+    )
+    with pytest.raises(UnsupportedModelError, match=sentence):
+        rt_engine.load(proto, bounds={"h": 4})
+
+
 @pytest.mark.parametrize("never", [{"most": np.int64(0)}, {"most": np.int64(-2)}, {"on": False}])
 def test_of_a_loop_that_never_runs_the_list_is_empty(never):
     """As many tensors as are known: none."""

@@ -83,6 +83,9 @@ PARTS = {
     "of a tensor": "y = Slice(x, a, b, zero)",
     "its end": "s = Shape(x)  e = Slice(s, zero, one)  y = Slice(x, a, e, zero)",
     "of what has a length": "n = NonZero(x)  k = Transpose(n)  v = GatherND(x, k)  y = Slice(v, a, b, zero)",
+    "of a part": "v = Slice(x, zero, b, zero)  y = Slice(v, a, b, zero)",
+    "of a part, its end": "v = Slice(x, a, b, zero)  y = Slice(v, zero, b, zero)",
+    "from the last but one": "q = Add(a, b)  v = Slice(x, two, q, zero)  p = Slice(x, a, b, zero)  y = Concat<axis=0>(v, p)",
     "summed, as an EmbeddingBag": "p = Slice(x, a, b, zero)  y = ReduceSum(p, zero)",
 }
 
@@ -93,7 +96,9 @@ def test_a_part_between_two_places_that_data_decide_is_what_onnx_runtime_gives(p
     proto = parser.parse_model(
         f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64[1] a, int64[1] b) => (float[h] y) {{ {PARTS[part]} }}"""
     )
-    proto.graph.initializer.extend(numpy_helper.from_array(np.array([n]), k) for k, n in {"zero": 0, "one": 1}.items())
+    proto.graph.initializer.extend(
+        numpy_helper.from_array(np.array([n]), k) for k, n in {"zero": 0, "one": 1, "two": -2}.items()
+    )
     session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
     x = np.float32([3, 0, 5, 7, 9]) if "length" in part else X[1, :5]
     for a, b in ((0, 5), (1, 3), (2, 2), (3, 1), (4, 90), (7, 9)):
@@ -103,6 +108,58 @@ def test_a_part_between_two_places_that_data_decide_is_what_onnx_runtime_gives(p
     with pytest.raises(RunError) as error:
         loaded.run({"x": x, "a": np.array([-2]), "b": np.array([5])})
     assert error.value.status == Status.INDEX_OUT_OF_RANGE
+
+
+OF_CONSTANTS = {
+    "its end": "p = Slice(k, zero, b, zero)  y = ReduceSum(p, zero)",
+    "its end, as a table of positions": "p = Slice(k, zero, b, zero)  y = Mul(p, p)",
+    "behind a first part": "v = Slice(x, zero, b, zero)  p = Concat<axis=0>(v, k)  y = Slice(p, zero, b, zero)",
+    "counted from the end": "y = Slice(k, last, b, zero)",
+}
+
+
+@pytest.mark.parametrize("part", OF_CONSTANTS)
+def test_a_part_of_a_constant_is_as_long_as_data_decide(part):
+    """It is no constant, though its elements are."""
+    proto = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64[1] b) => (float[h] y) {{ {OF_CONSTANTS[part]} }}"""
+    )
+    constants = {"zero": np.array([0]), "last": np.array([-2]), "k": X[1, :5]}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items())
+    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
+    for b in (0, 1, 3, 5, 90):
+        feeds = {"x": X[0, :5], "b": np.array([b])}
+        wanted, (y, n) = session.run(None, feeds)[0], (*loaded.run(feeds), 1)[:2]
+        assert np.array_equal(y[: int(n)], wanted), b
+
+
+MISFITS = {
+    "sizes": "y = Concat<axis=0>(p, wide)",
+    "sizes, the other first": "y = Concat<axis=0>(wide, p)",
+    "types": "d = Cast<to=11>(x)  y = Concat<axis=0>(d, p)",
+    "ranks": "y = Concat<axis=0>(p, two)",
+    "axes": "y = Slice(x, a, a, seven)",
+    "starts and axes": "c = Concat<axis=0>(a, a)  y = Slice(x, c, c, zero)",
+    "no vector": "s = Squeeze(a)  y = Slice(x, s, s, zero)",
+}
+SENTENCES = {
+    "sizes": r"'p' is float32\[5, 4\] and 'wide' float32\[3, 7\]", "sizes, the other first": "'wide' is .* and 'p' ",
+    "types": r"'d' is float64\[5, 4\] and 'p' float32", "ranks": r"'p' is .* and 'two' float32\[2\]",
+    "axes": "axis 7 of a tensor with 2", "starts and axes": "2 starts, 2 ends, 1 axes", "no vector": "starts are no vector",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_what_does_not_fit_together_is_refused(misfit):
+    """A length that data decide is no way around the shapes and types that ONNX asks for."""
+    proto = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5, 4] x, int64[1] a) => (float[h, w] y)
+            {{ p = Slice(x, zero, a, zero) {MISFITS[misfit]} }}"""
+    )
+    constants = {"zero": np.array([0]), "seven": np.array([7]), "wide": X[:3, :7], "two": X[0, :2]}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items())
+    with pytest.raises(UnsupportedModelError, match=SENTENCES[misfit]):
+        rt_engine.load(proto)
 
 
 LESS = {
