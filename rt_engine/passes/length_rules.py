@@ -274,7 +274,7 @@ def slice_(step: Step) -> Found:
         out = _cut(step, axis, start, end)
         ends[axes.index(axis)] = out.length.bound + start
     if not old and any(step.value(i) is not None and constant(step.value(i)) is None for i in (1, 2)):
-        step.take(2, step.constant(np.array(ends, np.int64), "ends"))
+        step.take(2, step.constant(np.array(ends, step.dtype(1)), "ends"))
     return {} if out is None else {0: out}
 
 
@@ -308,7 +308,7 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
             raise Refusal("it ends at another length than its own", "index")
         end = 1 << 62
     if end is None:
-        raise Refusal("the end of its slice is computed at run time", "make it a constant")
+        raise Refusal("the end of its slice is computed at run time", "slice one axis at a time")
     if end < 0:
         return Along(axis, made(step, length, end - start, 0, max(size - start, 0)))
     most = max(min(size, end) - start, 0)

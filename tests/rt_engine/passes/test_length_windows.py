@@ -162,6 +162,31 @@ def test_what_does_not_fit_together_is_refused(misfit):
         rt_engine.load(proto)
 
 
+ENDS = {
+    "from a known place": "y = Slice(x, one, b, zero)",
+    "of the last ones": "y = Slice(x, last, b, zero)",
+    "of the last ones, from the end": "y = Slice(x, a, last, zero)",
+    "of what has a length": "n = NonZero(x)  k = Transpose(n)  v = GatherND(x, k)  y = Slice(v, one, b, zero)",
+    "of the last ones of what has a length": "n = NonZero(x)  k = Transpose(n)  v = GatherND(x, k)  y = Slice(v, last, b, zero)",
+}
+
+
+@pytest.mark.parametrize("part", ENDS)
+def test_one_place_is_known_and_data_decide_the_other(part):
+    """Indices may be int32, all of them."""
+    kind = "int32"
+    proto = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, {kind}[1] a, {kind}[1] b) => (float[h] y) {{ {ENDS[part]} }}"""
+    )
+    places = {"zero": 0, "one": 1, "last": -3}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.array([n], kind), k) for k, n in places.items())
+    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
+    for a, b in ((0, 5), (1, 3), (2, 2), (3, 1), (4, 90), (7, 0)):
+        feeds = {"x": np.float32([3, 0, 5, 7, 9]), "a": np.array([a], kind), "b": np.array([b], kind)}
+        wanted, (y, n) = session.run(None, feeds)[0], loaded.run(feeds)
+        assert np.array_equal(y[: int(n)], wanted), (a, b)
+
+
 LESS = {
     "its end": "k = Sub(s, three)  y = Slice(x, zero, k)",
     "its beginning": "k = Sub(s, three)  y = Slice(x, k, five)",
