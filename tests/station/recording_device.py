@@ -1,10 +1,8 @@
 """A Modbus TCP device in threads that keeps every write that anybody sends, with the connection that it came over."""
 
-import socket
 import struct
-import threading
-from contextlib import suppress
 
+from tests.devices import TcpDevice
 from tests.station.stations import AXIS, station_text
 
 INPUTS = struct.pack(">2f", 1.0, 3.0)
@@ -17,31 +15,18 @@ class RecordingDevice:
         self.writes = []
         """(number of the connection, bytes written)"""
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._accepts = threading.Thread(target=self._accept, daemon=True)
-        self._accepts.start()
-
-    def close(self):
-        """Listen no more."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepts.join()
-        self._listener.close()
+        device = TcpDevice(self._serve)
+        self.port, self.close = device.port, device.close
 
     @property
     def forces(self):
         """What was written, as floats, with the connection."""
         return [(number, struct.unpack(">f", data)[0]) for number, data in self.writes]
 
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(client, self.connections), daemon=True).start()
-
-    def _serve(self, client, number):
-        with client, client.makefile("rb") as stream, suppress(OSError):
+    def _serve(self, client):
+        self.connections += 1
+        number = self.connections
+        with client.makefile("rb") as stream:
             while len(head := stream.read(7)) == 7:
                 request = stream.read(int.from_bytes(head[4:6], "big") - 1)
                 answer = self._answer(request, number)

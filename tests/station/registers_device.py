@@ -1,10 +1,9 @@
 """A Modbus TCP device that has some registers, refuses all others and every write, and keeps what it was asked."""
 
-import socket
 import struct
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
+
+from tests.devices import TcpDevice
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS = 1, 2
 
@@ -15,32 +14,22 @@ class RegistersDevice:
     def __init__(self, registers: Mapping[int, int], unit: int = 1, silent: bool = False) -> None:
         self.registers, self.unit, self.silent = dict(registers), unit, silent
         self.asked: list[tuple[int, int, int, int]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._accepts = threading.Thread(target=self._accept, daemon=True)
-        self._accepts.start()
+        self._device = TcpDevice(self._serve)
+        self.port = self._device.port
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc_info):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepts.join()
-        self._listener.close()
+        self._device.close()
 
     @property
     def functions(self):
         """The function codes that it was asked with."""
         return {function for _, function, _, _ in self.asked}
 
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
     def _serve(self, client):
-        with client, client.makefile("rb") as stream, suppress(OSError):
+        with client.makefile("rb") as stream:
             while len(head := stream.read(7)) == 7:
                 request = stream.read(int.from_bytes(head[4:6], "big") - 1)
                 answer = self._answer(head[6], request)

@@ -16,6 +16,7 @@ from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Tag
 from tests.descriptors import open_files
+from tests.devices import Threads
 from tests.fieldbus.modbus.odd_device import Odd
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -83,13 +84,13 @@ def traps(caught: list[bytes]) -> Iterator[list[int]]:
         for pair in pairs:
             look(*pair)
 
-    thread = threading.Thread(target=set_traps)
-    thread.start()
+    threads = Threads()
+    threads.start(set_traps)
     try:
         yield count
     finally:
         is_over.set()
-        thread.join()
+        threads.end()
 
 
 @pytest.mark.parametrize("how", ["own-thread", "in-cycle"])
@@ -105,21 +106,21 @@ def test_nobody_hears_of_a_link_whose_number_he_has(how: How) -> None:
                 while not is_over.is_set():
                     link.exchange.phase(Phase.ALL, (1 << 63) - 1)
 
-            task = threading.Thread(target=cycle)
+            task = Threads()
             if how == "in-cycle":
-                task.start()
-            link.start()
-            for hang_ups in range(number % 3):
-                wait_for(lambda n=hang_ups: link.status().state == "up" and link.status().reconnects >= n)  # noqa: B023
-                wait_for(lambda n=hang_ups: device.hang_up() is None and link.status().reconnects > n)  # noqa: B023
-            assert link.wait_up(PATIENCE_S)
-            reads, sets = link.status().reads, count[0]
-            wait_for(lambda: link.status().reads > reads)  # noqa: B023
-            link.stop()
-            wait_for(lambda: count[0] > sets + TRAPS)  # noqa: B023
-            is_over.set()
-            if how == "in-cycle":
-                task.join()
+                task.start(cycle)
+            try:
+                with link:
+                    for hang_ups in range(number % 3):
+                        wait_for(lambda n=hang_ups: link.status().state == "up" and link.status().reconnects >= n)  # noqa: B023
+                        wait_for(lambda n=hang_ups: device.hang_up() is None and link.status().reconnects > n)  # noqa: B023
+                    assert link.wait_up(PATIENCE_S)
+                    reads, sets = link.status().reads, count[0]
+                    wait_for(lambda: link.status().reads > reads)  # noqa: B023
+                wait_for(lambda: count[0] > sets + TRAPS)  # noqa: B023
+            finally:
+                is_over.set()
+                task.end()
     assert caught == []
 
 

@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import socket
 import struct
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -20,6 +20,7 @@ from station.machine.claims import claim
 from station.scans.modbus import modbus
 from station.wiring.parts import build
 from tests import ROOT
+from tests.devices import SerialLine, TcpDevice
 from tests.fieldbus.modbus.modbus_peers import libmodbus, process, pymodbus
 from tests.fieldbus.modbus.scan.devices import Device, words
 from tests.waiting import free_port, wait_for
@@ -376,26 +377,18 @@ def test_a_serial_port_that_a_station_holds_is_left_alone():
 
 def test_another_master_on_the_line_is_heard():
     """Somebody talks before we have asked: refused, and nothing is sent."""
-    end, other = os.openpty()
-    import threading
-    import tty
-
-    tty.setraw(other)
-    is_over = threading.Event()
+    line = SerialLine()
 
     def talk() -> None:
-        while not is_over.wait(0.02):
-            os.write(end, bytes.fromhex("0103000000018 40a".replace(" ", "")))
+        while line.is_open:
+            line.write(bytes.fromhex("010300000001840a"))
+            time.sleep(0.02)
 
-    talking = threading.Thread(target=talk)
-    talking.start()
+    line.start(talk)
     try:
-        result = scan(os.ttyname(other), "--parity", "N", "--baud", "9600")
+        result = scan(line.port, "--parity", "N", "--baud", "9600")
     finally:
-        is_over.set()
-        talking.join()
-        os.close(end)
-        os.close(other)
+        line.close()
     assert result.exit_code == 4
     assert "somebody else talks on this line" in result.stderr
 
@@ -413,19 +406,11 @@ def test_a_closed_port():
 
 def test_a_server_that_closes_each_connection():
     """A list of masters, or its only connection taken."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        import threading
-
-        def serve() -> None:
-            while True:
-                try:
-                    server.accept()[0].close()
-                except OSError:
-                    return
-
-        threading.Thread(target=serve, daemon=True).start()
-        result = scan(f"127.0.0.1:{server.getsockname()[1]}", "--units", "1-2")
-        server.shutdown(socket.SHUT_RDWR)
+    device = TcpDevice(lambda _: None)
+    try:
+        result = scan(f"127.0.0.1:{device.port}", "--units", "1-2")
+    finally:
+        device.close()
     assert result.exit_code == 1
     assert "does it allow this computer" in result.stderr
 
