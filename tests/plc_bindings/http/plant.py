@@ -7,10 +7,8 @@ sum      x FP32[2] -> total FP32[2]: what came until now, a state
 odd      x FP32[1, 2] -> its logarithm
 """
 
-import asyncio
 import http.client
 import json
-import threading
 from contextlib import contextmanager
 from functools import cache
 
@@ -23,6 +21,7 @@ from plc_bindings.data.models import Models
 from plc_bindings.http.server import HttpOptions, HttpServer
 from plc_bindings.security.access import Access, Limits
 from plc_bindings.web.apart import Place
+from tests.loops import running
 
 KINDS = {
     "BOOL": TensorProto.BOOL,
@@ -144,14 +143,5 @@ def served(limits=None, tls=None, of=None, **options):
     access = Access(limits=limits, audit=lambda *line: audited.append(line))
     slots = {name: rt_engine.ModelSlot(model) for name, model in (of or loaded()).items()}
     server = HttpServer(Models(slots), HttpOptions(Place(port=0, **(tls or {})), "press", **options), access)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
+    with running(server):
         yield Served(server, slots, audited)
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

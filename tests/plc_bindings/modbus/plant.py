@@ -21,6 +21,7 @@ from plc_bindings.modbus.session import ModbusSession
 from plc_bindings.security.access import Access
 from rt_engine import ModelSlot
 from tests import ROOT
+from tests.waiting import PATIENCE_S
 
 POLICY = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
 
@@ -115,10 +116,11 @@ def serving(plant, options=None, access=None) -> Iterator[ModbusServer]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(60), "the server did not start"
+    assert ready.wait(PATIENCE_S), "the server did not start"
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), "the server does not end"
     assert not failed, failed

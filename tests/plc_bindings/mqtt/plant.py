@@ -118,7 +118,8 @@ def serving(
         yield server
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), "the server does not end"
 
 
 def wait(condition, why="did not happen", seconds=PATIENCE_S):

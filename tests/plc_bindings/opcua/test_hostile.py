@@ -95,7 +95,9 @@ def in_plain_channel(server, request, chunk_type=None):
         sock.sendall(HELLO + first)
         got = b""
         while b"OPNF" not in got:
-            got += sock.recv(65536)
+            part = sock.recv(65536)
+            assert part, "the server has closed the connection"
+            got += part
         at = got.index(b"OPNF")
         channel.security_token.ChannelId, channel.security_token.TokenId = struct.unpack_from("<I", got, at + 8)[0], 13
         message = channel.message_to_binary(struct_to_binary(request), ua.MessageType.SecureMessage, 2)

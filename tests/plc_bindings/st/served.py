@@ -1,8 +1,7 @@
 """A station for blocks to call: models behind a Modbus server, in a thread of its own."""
 
-import asyncio
 import struct
-import threading
+from contextlib import ExitStack
 
 from fieldbus.tags import Order
 from plc_bindings.data.areas import ServerArea
@@ -13,6 +12,7 @@ from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.st.project import Modbus, Registers
 from rt_engine import ModelSlot
+from tests.loops import running
 
 
 class Hash(Area):
@@ -32,16 +32,15 @@ class Station:
     def __init__(self, models, order="ABCD"):
         self.slots = {name: ModelSlot(model, name) for name, model in models.items()}
         served = Models(self.slots)
-        running = ServerArea("cell", "1", (0, 0, len(models)), lambda: (0, ""))
-        areas: list[Area] = [*(Hash(one) for one in served.all), running]
+        whole = ServerArea("cell", "1", (0, 0, len(models)), lambda: (0, ""))
+        areas: list[Area] = [*(Hash(one) for one in served.all), whole]
         symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas[:-1])]
-        symbols.append(Symbol("Server", running.type, len(models), 0))
+        symbols.append(Symbol("Server", whole.type, len(models), 0))
         options = ModbusOptions(Tcp("127.0.0.1", 0), order=Order(order))
         self.server = ModbusServer(Database(areas, symbols), served, options)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self._do(self.server.start())
+        self._ends = ExitStack()
+        self._ends.enter_context(running(self.server))
+        self.close = self._ends.close
         places = {place.name: place.register for place in self.server.map.places}
         self.modbus = Modbus(
             "127.0.0.1",
@@ -54,12 +53,3 @@ class Station:
             },
             places["Server.RunningSeconds"],
         )
-
-    def _do(self, what):
-        asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
-
-    def close(self):
-        self._do(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()

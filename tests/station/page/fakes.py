@@ -1,9 +1,7 @@
 """A station that is none, its page served over real connections, and a client that says what it likes."""
 
-import asyncio
 import http.client
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import fields
 
@@ -20,6 +18,7 @@ from scheduler.status import Action, State
 from station.errors import RefusedError
 from station.page.server import PageOptions, PageServer
 from station.page.source import Measures, TaskTimes
+from tests.loops import running
 
 NO_TLS = {}
 ANNA, BERT = "rt_anna", "rt_bert"
@@ -173,14 +172,5 @@ def served(source=None, limits=None, tls=NO_TLS, **options):
         audit=lambda who, what, out: audited.append((who, what, out)),
     )
     server = PageServer(PageOptions(Place(port=0, **tls), **options), source, access)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    with running(server):
         yield Served(server, source, audited)
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

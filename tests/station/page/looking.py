@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any
 from plc_bindings.security.access import Access
 from plc_bindings.web.apart import Place
 from station.page.server import PageOptions, PageServer
+from tests.loops import running
 from tests.station.page.browser import Browser
 
 
@@ -35,15 +34,9 @@ class Page:
 @contextmanager
 def serving(source: Any, port: int = 0, **options: Any) -> Iterator[Page]:
     """The page of `source`, on a loop of its own."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
     server = PageServer(PageOptions(Place(port=port), **options), source, Access())
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
-    try:
+    with running(server):
         yield Page(f"http://127.0.0.1:{server.address[1]}", source, server)
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
 
 
 def shown(browser: Browser, page: Page, view: str) -> None:
