@@ -24,6 +24,8 @@ PLENTY_S = 10.0
 """Of tests that do not wait until it is over: a busy machine that answers late is no fault of theirs."""
 BUSY_S = 0.25
 """So late a busy machine may be."""
+TRIES = 5
+"""A machine that stands still for longer is late once, a fault each time."""
 TAGS = [
     Tag("x", "float32", "in", address=ModbusAddress("holding", 100)),
     Tag("i", "int16", "in", address=ModbusAddress("input", 3)),
@@ -39,7 +41,7 @@ def link_to(port: int, timeout_s: float = TIMEOUT_S, **options: object) -> tuple
     return link, *readers, link.drive(image, ["u"], "task")  # type: ignore[return-value]
 
 
-def deadline(seconds: float = TIMEOUT_S) -> int:
+def deadline(seconds: float = PLENTY_S) -> int:
     return time.monotonic_ns() + round(seconds * 1e9)
 
 
@@ -60,16 +62,20 @@ def test_every_fault_is_bad_within_the_timeout_and_recovers(mode: str, error: st
     """All subscribers BAD no later than `timeout_s` after the last good sample, the reason told, then GOOD again."""
     with Hostile() as device:
         link, one, two, _ = link_to(device.port)
-        with link:
+
+        def is_in_time() -> bool:
             assert link.wait_up(PATIENCE_S)
             device.mode = mode
             begun_s = time.monotonic()
             took_s = wait_for(lambda: one.read().quality is Quality.BAD and two.read().quality is Quality.BAD)
             age_s = begun_s + took_s - one.read().timestamp_ns / 1e9
-            assert age_s <= TIMEOUT_S + BUSY_S
             wait_for(lambda: link.status().last_error and error in link.status().last_error, what=error)
             device.mode = "good"
             wait_for(lambda: one.read().quality is Quality.GOOD and two.read().quality is Quality.GOOD)
+            return age_s <= TIMEOUT_S + BUSY_S
+
+        with link:
+            assert any(is_in_time() for _ in range(TRIES))
             assert link.wait_up(PATIENCE_S)
 
 
@@ -191,11 +197,11 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "error"),
-    [("silence", NoAnswerError), ("half", NoAnswerError), ("drip", NoAnswerError), ("cut", ConnectionLostError),
-     ("garbage", GarbageError), ("exception", RefusedError)],
+    ("mode", "error", "within_s"),
+    [("silence", NoAnswerError, 0.1), ("half", NoAnswerError, 0.1), ("drip", NoAnswerError, 0.1),
+     ("cut", ConnectionLostError, PLENTY_S), ("garbage", GarbageError, PLENTY_S), ("exception", RefusedError, PLENTY_S)],
 )  # fmt: skip
-def test_the_client_keeps_its_deadline(mode: str, error: type[Exception]) -> None:
+def test_the_client_keeps_its_deadline(mode: str, error: type[Exception], within_s: float) -> None:
     """Whatever the device does, `ask` is back by the deadline, with the right kind of error."""
     with Hostile() as device:
         device.mode = mode
@@ -203,7 +209,7 @@ def test_the_client_keeps_its_deadline(mode: str, error: type[Exception]) -> Non
         client.dial(deadline())
         start = time.monotonic()
         with pytest.raises((error, GarbageError) if mode == "drip" else error):
-            client.ask(1, 3, b"\0\0\0\1", deadline(0.1))
+            client.ask(1, 3, b"\0\0\0\1", deadline(within_s))
         assert time.monotonic() - start < 5.0, "without a deadline it would be there for ever"
         client.close()
 
@@ -262,14 +268,25 @@ def test_a_bad_line_is_stale_then_bad_then_good(mode: str) -> None:
     """A wrong CRC, half a frame or silence: STALE while younger than the timeout, BAD by then, and recovery."""
     with serial_link(Tag("n", "uint16", "in", count=3, address=ModbusAddress("input", 0))) as (line, _, channel):
         assert channel.read().values.tolist() == [7.0, 7.0, 7.0]
-        line.mode = mode
-        wait_for(lambda: channel.read().quality is Quality.STALE)
-        assert channel.read().values.tolist() == [7.0, 7.0, 7.0]
-        begun_s = time.monotonic()
-        took_s = wait_for(lambda: channel.read().quality is Quality.BAD)
-        assert begun_s + took_s - channel.read().timestamp_ns / 1e9 <= TIMEOUT_S + BUSY_S
-        line.mode = "good"
-        wait_for(lambda: channel.read().quality is Quality.GOOD)
+
+        def seen() -> Quality:
+            sample = channel.read()
+            assert sample.quality is Quality.BAD or sample.values.tolist() == [7.0, 7.0, 7.0]
+            qualities.add(sample.quality)
+            return sample.quality
+
+        def is_in_time() -> bool:
+            qualities.clear()
+            line.mode = mode
+            begun_s = time.monotonic()
+            took_s = wait_for(lambda: seen() is Quality.BAD)
+            age_s = begun_s + took_s - channel.read().timestamp_ns / 1e9
+            line.mode = "good"
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            return Quality.STALE in qualities and age_s <= TIMEOUT_S + BUSY_S
+
+        qualities: set[Quality] = set()
+        assert any(is_in_time() for _ in range(TRIES))
 
 
 def test_several_units_share_a_line() -> None:
@@ -294,7 +311,8 @@ def test_what_has_not_left_when_the_connection_is_given_up_never_arrives() -> No
             with suppress(ConnectionLostError):  # until nothing more can leave
                 while True:
                     client.deadline_ns, client.until_ns = deadline(0.1), deadline(10)
-                    sent += client.send(bytes(4096))
+                    with suppress(NoAnswerError):  # this thread stood still for so long: nothing was sent
+                        sent += client.send(bytes(4096))
             client.close()
             with suppress(ConnectionResetError):
                 while data := device.recv(65536):
