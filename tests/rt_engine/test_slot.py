@@ -94,7 +94,7 @@ def test_all_tasks_change_at_the_activation_time():
     for t in tickers:
         t.start()
     old = [t.reader.context.block_address for t in tickers]
-    result = slot.update(scale(2), at=lambda: (time.monotonic_ns() // 10_000_000 + 3) * 10_000_000)
+    result = slot.update(scale(2), at=lambda: (time.monotonic_ns() // 10_000_000 + 30) * 10_000_000)
     time.sleep(0.01)
     for t in tickers:
         t.stopped = True

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,13 +27,8 @@ class PlantProcess:
     """A running plant."""
 
     def __init__(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "station.demo.plant",
-            "--port",
-            str(free_port()),
-        ]  # it has to get it again after a cut
+        port = str(free_port())  # it has to get it again after a cut
+        command = [sys.executable, "-m", "station.demo.plant", "--port", port]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -158,17 +154,19 @@ def test_cut_drops_the_connection_and_refuses_new_ones_for_its_time(plant: Plant
         assert not client.read_holding_registers(0, count=2).isError()
         before = plant.ask("status")["time_s"]
         begin = time.monotonic()
-        assert plant.ask("cut 1")["event"] == "cut"
-        assert "cut already" in plant.ask("cut 1")["error"] or time.monotonic() - begin > 1
-        with pytest.raises(ModbusException):
+        assert plant.ask("cut 2")["event"] == "cut"
+        again, is_over = plant.ask("cut 2"), time.monotonic() - begin > 2
+        assert is_over or "cut already" in again["error"]
+        with suppress(ModbusException):
             client.read_holding_registers(0, count=2)
-    assert not plant.client().connect() or time.monotonic() - begin > 1
+            assert time.monotonic() - begin > 2
+    assert not plant.client().connect() or time.monotonic() - begin > 2
     wait_for(lambda: plant.client().connect())
-    assert time.monotonic() - begin > 0.9
+    assert time.monotonic() - begin > 1.9
     with plant.client() as client:
         assert not client.read_holding_registers(0, count=2).isError()
     status = plant.ask("status")
-    assert status["cuts"] == 1
+    assert status["cuts"] == 1 + ("event" in again)
     assert status["time_s"] > before
 
 

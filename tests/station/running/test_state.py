@@ -117,7 +117,7 @@ def test_where_it_is_held_an_update_does_not_carry_it_over(station_with, tmp_pat
         wait_for(lambda: "infinite" in station.snapshot().tasks[0].note)
         plant_of(station)["x"] = 2.0
         wait_for(lambda: plant_of(station)["y"] == -1.0)  # nothing is held for ever
-        assert "safe" in station.snapshot().tasks[0].note
+        wait_for(lambda: "safe" in station.snapshot().tasks[0].note)  # noted behind the outputs
         updated = station.update("filter", filtering(tmp_path / "again.onnx"))
         assert updated.message.endswith("its state was reset: it held NaN or infinity")
         settles(station)
