@@ -121,7 +121,8 @@ def test_values_go_to_and_fro_and_everybody_is_in_init_at_the_end(bus):
 def test_a_slave_that_leaves_while_it_is_looked_for_costs_no_minute(bus):
     """SOEM's scan would wait for each word of its EEPROM; the scan is left, tells why, and a stop is not kept waiting either."""
     master = Master(MASTER)
-    threading.Timer(0.004, lambda: bus.order({"do": "power", "slave": AXIS, "on": False})).start()
+    leaves = threading.Timer(0.004, lambda: bus.order({"do": "power", "slave": AXIS, "on": False}))
+    leaves.start()
     begun_s = time.monotonic()
     master.open()
     try:
@@ -130,6 +131,7 @@ def test_a_slave_that_leaves_while_it_is_looked_for_costs_no_minute(bus):
         assert time.monotonic() - begun_s < 10
     finally:
         master.close()
+        leaves.join()
     check_nobody_else(MASTER)  # what was left behind sends nothing
 
 
