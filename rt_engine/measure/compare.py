@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_engine.measure.engines import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
 from rt_engine.measure.inspect import is_int8
@@ -80,6 +82,8 @@ class Comparison:
     work: Work | None
     inputs: tuple[str, ...] = ()
     """What it was run on: name, type and shape of each."""
+    is_varied: bool = False
+    """Had each timed run another sample?"""
 
     @property
     def better_peer(self) -> str | None:
@@ -107,7 +111,7 @@ def difference(results: Arrays, expected: Arrays) -> float:
     """The greatest difference over all outputs, as a share of each output's greatest value; inf where shapes differ."""
     worst = 0.0
     for name, wanted in expected.items():
-        got = results.get(name)
+        got = _there(results.get(name), wanted, results.get(f"{name}_count"))
         if got is None or got.size != wanted.size:
             return float("inf")
         a, b = np.asarray(got, np.float64).ravel(), np.asarray(wanted, np.float64).ravel()
@@ -116,6 +120,14 @@ def difference(results: Arrays, expected: Arrays) -> float:
             apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
         worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)) / scale)
     return worst
+
+
+def _there(got: NDArray[Any] | None, wanted: NDArray[Any], count: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Of an output that is as long as data decide, whose count is one more, what is there."""
+    if got is None or count is None or got.ndim != wanted.ndim:
+        return got
+    longer = [axis for axis in range(got.ndim) if got.shape[axis] != wanted.shape[axis]]
+    return got[tuple(map(slice, wanted.shape))] if all(wanted.shape[axis] == count for axis in longer) else got
 
 
 def compare(
@@ -137,7 +149,8 @@ def compare(
 
     Args:
         expected: outputs by name; without them, those of the first peer that runs the model, else our own.
-        samples: other inputs, of which each run that is timed has the next; without them, all have `inputs`.
+        samples: other inputs, of which each run that is timed has the next; without them, all have `inputs`. So they have where data
+            decide how long an output is: peers are bound to the lengths of the first.
         seconds: for all warm rounds together.
     """
     runners: dict[str, Runner] = {}
@@ -153,6 +166,8 @@ def compare(
         (results[n] for n in (*(e.name for e in engines if e is not OURS), OURS.name) if n in results), {}
     )
     errors = {name: difference(result, expected) for name, result in results.items()}
+    if results.get(OURS.name, {}).keys() - expected.keys():  # counts, which are outputs of ours alone
+        samples = ()
     wrong = {name: error for name, error in errors.items() if error > tolerance}
     warm, cold_ns = _warm(runners, samples, seconds, step), _cold(runners, samples, step) if cold else {}
     timings = {
@@ -170,7 +185,9 @@ def compare(
     ours = runners.get(OURS.name)
     work = work_of(ours.model) if isinstance(ours, OurRunner) else None
     ran = tuple(str(TensorSpec(n, x.shape, x.dtype)) for n, x in inputs.items())
-    return Comparison(name or title or path.stem, title or path.stem, target, timings, refused, wrong, work, ran)
+    return Comparison(
+        name or title or path.stem, title or path.stem, target, timings, refused, wrong, work, ran, bool(samples)
+    )
 
 
 def _in_turns(runner: Runner, count: int, samples: Sequence[Arrays], measure: Callable[[int], Times]) -> Times:

@@ -82,7 +82,8 @@ def bench(
         found, notes = _compared(errors, source, binding, data, engines, int8, seconds)
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
-        which = "another sample in each run" if data is None else f"the one sample of {data} in each run"
+        one = "the same one in each run" if data is None else f"the one sample of {data} in each run"
+        which = "another sample in each run" if found[0].is_varied else one
         say(console, f"ran on {', '.join(found[0].inputs)}: {which}" if found[0].inputs else "ran on no inputs")
         for note in (*notes, *arithmetic_notes(), chosen_for(KERNELS).words):
             say(console, f"note: {note}")
@@ -106,6 +107,7 @@ def _compared(
     """The comparison of the model, and of its int8 version where asked, with a progress bar; and what was assumed."""
     from rich.progress import Progress
 
+    from rt_engine.errors import InputError, RunError
     from rt_engine.measure import examples
     from rt_engine.measure.compare import compare, steps
     from rt_engine.measure.engines import OURS
@@ -121,20 +123,25 @@ def _compared(
             int8_path = examples.quantised_here(path, inputs, Path(folder), source.name)
             versions.append((int8_path, f"{title} int8", 0.05))
         task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
-        found = [
-            compare(
-                file,
-                inputs,
-                None if source.is_program else examples.unoptimised_outputs(file, inputs),
-                (OURS, *engines),
-                title=title,
-                tolerance=tolerance,
-                samples=samples,
-                seconds=seconds,
-                step=lambda what, title=title: bar.update(task, advance=1, description=f"{title}: {what}"),  # type: ignore[misc]
-            )
-            for file, title, tolerance in versions
-        ]
+        try:
+            found = [
+                compare(
+                    file,
+                    inputs,
+                    None if source.is_program else examples.unoptimised_outputs(file, inputs),
+                    (OURS, *engines),
+                    title=title,
+                    tolerance=tolerance,
+                    samples=samples,
+                    seconds=seconds,
+                    step=lambda what, title=title: bar.update(task, advance=1, description=f"{title}: {what}"),  # type: ignore[misc]
+                )
+                for file, title, tolerance in versions
+            ]
+        except RunError as error:
+            if data is not None:
+                raise
+            raise InputError(f"{error}, at inputs drawn at random: give some that the model takes, --input") from error
     return found, notes
 
 

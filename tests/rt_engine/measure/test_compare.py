@@ -60,6 +60,15 @@ def fake_comparison(tmp_path, *engines, target=None):
     return found, seen
 
 
+@pytest.mark.parametrize(("count", "expected"), [(2, 0.0), (1, np.inf)])
+def test_of_an_output_as_long_as_data_decide_what_is_there_counts(count, expected):
+    """The count that is beside it says so; where that is another, the outputs differ."""
+    wanted = np.ones((3, 2), np.float32)
+    ours = {"y": np.pad(wanted, ((0, 0), (0, 5))), "y_count": np.array(count)}
+    assert difference(ours, {"y": wanted}) == expected
+    assert difference({"y": ours["y"]}, {"y": wanted}) == np.inf
+
+
 def test_the_ratio_is_against_the_better_peer(tmp_path):
     """1 us against 3 and 5: 3 times; cold as well."""
     found, seen = fake_comparison(tmp_path, engine(OURS.name, 1000), engine("a", 5000), engine("b", 3000))

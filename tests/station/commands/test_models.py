@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper, parser
 from typer.testing import CliRunner
 
 import rt_engine
@@ -39,6 +40,31 @@ def test_bench_measures_and_writes(model, tmp_path):
     assert found["models"][0]["timings"]["rt_engine"]["p50"] > 0
     assert found["machine"]["gflops"] > 0
     assert files[1].read_text().startswith("<svg")
+
+
+def of_numbers(path, text, **constants):
+    proto = parser.parse_model(f"""<ir_version: 9, opset_import: ["": 18]> g {text}""")
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items())
+    onnx.save(proto, path)
+    return path
+
+
+def test_bench_repeats_one_sample_where_data_decide_how_long_an_output_is(tmp_path):
+    """Peers are bound to the length that the first has."""
+    need.package("onnxruntime")
+    text = "(float[64] x) => (float[k] y) { g = Greater(x, zero) y = Compress <axis = 0> (x, g) }"
+    kept = of_numbers(tmp_path / "kept.onnx", text, zero=np.float32(0))
+    result = command("bench", kept, "--vs", "onnxruntime", "--seconds", "0.1")
+    assert result.exit_code == 0, result.output
+    assert "the same one in each run" in " ".join(result.output.split())
+
+
+def test_bench_says_that_inputs_at_random_do_not_fit(tmp_path):
+    """They are 0 and 1 where they are integers, and not all of their sums are places."""
+    text = "(float[2] x, int64[8] i) => (float[1] y) { s = ReduceSum(i) y = Gather(x, s) }"
+    result = command("bench", of_numbers(tmp_path / "place.onnx", text), "--vs", "onnxruntime", "--seconds", "0.1")
+    assert result.exit_code == 3
+    assert "at random: give some that the model takes, --input" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
