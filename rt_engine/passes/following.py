@@ -1,6 +1,5 @@
 """The walk through lengths that are only known at run time: what `passes.specialise` asks for every node."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.inlining import name_in_file
 from rt_engine.passes.lengths import Along, Length, Lengths, Size
 
-_INLINED = re.compile(r"^.*\.\d+/(?=.)")
 BOUND_HELP = "load it with bounds={{'{0}': the most that there can be}}, --bound {0}=N"
 
 
@@ -118,10 +117,10 @@ class Step:
     def names(self) -> list[str]:
         """What a user may call this node's length: the outputs, the node, a dimension that the file names; as the file has them first.
 
-        A node that was inlined has another name in each place (`passes.inlining`), and still the one of the file.
+        A node that was inlined has another name in each place, and still the one of the file (`passes.inlining`).
         """
         names = [str(v.name) for v in self.node.outputs if v.name] + ([self.node.name] if self.node.name else [])
-        names = list(dict.fromkeys([*(_INLINED.sub("", name) for name in names), *names]))
+        names = list(dict.fromkeys([*map(name_in_file, names), *names]))
         for value in self.node.outputs:
             names += [str(d.value) for d in value.shape or () if isinstance(d, ir.SymbolicDim) and d.value]
         return names

@@ -1,5 +1,6 @@
 """Bodies in the place of their control-flow node: a branch that is known, iterations one after the other."""
 
+import re
 from itertools import count
 
 import numpy as np
@@ -16,6 +17,12 @@ ENDLESS = (
     "export with a constant trip count; a condition may still end the loop earlier",
 )
 _numbers = count()
+_PREFIX = re.compile(r"^.*#\d+/")
+
+
+def name_in_file(name: str) -> str:
+    """The name of a node or value without the places where it was inlined, of which each load makes others."""
+    return _PREFIX.sub("", name)
 
 
 def inlined(
@@ -26,7 +33,7 @@ def inlined(
     for inner, outer in zip(body.inputs, arguments, strict=True):
         if outer is not None:
             mapping[inner] = outer
-    prefix = f"{node.name or node.op_type}.{next(_numbers)}"
+    prefix = f"{node.name or node.op_type}#{next(_numbers)}"
     for value in list(body.initializers.values()):
         array = constant(value)
         assert array is not None

@@ -93,8 +93,9 @@ def test_a_number_of_iterations_that_is_an_input(most):
     same(proto, {"x": X, "most": np.array(most)}, bounds={"h": 5})
 
 
-def test_a_loop_in_a_branch_that_is_known_is_bounded_by_the_name_in_the_file():
-    """Wherever it was put, and however often the file is loaded."""
+@pytest.mark.parametrize("name", ["r", "/layers/layers.0/Loop_output_0"])
+def test_a_loop_in_a_branch_that_is_known_is_bounded_by_the_name_in_the_file(name):
+    """Wherever it was put, and however often the file is loaded; also where the file's names have numbers and slashes."""
     branches = """
         y = If (on) <
             then_branch = t () => (float[2, 3] r) {
@@ -105,10 +106,12 @@ def test_a_loop_in_a_branch_that_is_known_is_bounded_by_the_name_in_the_file():
         >
     """
     proto = model("float[2, 3] y", branches, "", "float[2, 3] x, int64 most", most=None)
+    (branch,) = (a.g for node in proto.graph.node for a in node.attribute if a.name == "then_branch")
+    branch.node[0].output[0] = branch.output[0].name = name
     for _ in range(2):
-        with pytest.raises(UnsupportedModelError, match=r"bounds=\{'r': .*--bound r=N"):
+        with pytest.raises(UnsupportedModelError, match=rf"bounds=\{{'{name}': .*--bound {name}=N"):
             rt_engine.load(proto)
-        same(proto, {"x": X, "most": np.array(3)}, bounds={"r": 5})
+        same(proto, {"x": X, "most": np.array(3)}, bounds={name: 5})
 
 
 @pytest.mark.parametrize("position", [np.array([1]), np.array([-1], np.int32)])
