@@ -109,8 +109,8 @@ class Instead:
             self.monitor["largest"] = -math.inf
             self.cost.reset()
 
-    def prepare(self, model: Model, context: Context) -> None:
-        """What the task wants of every version of its model.
+    def prepare(self, model: Model, context: Context, line_ns: float) -> None:
+        """What the task wants of every version of its model, where a cache line takes so long to a helper's core and back.
 
         Raises:
             InterfaceError: a new version has no envelope, not the states that are watched, or cannot run in slices.
@@ -121,7 +121,7 @@ class Instead:
         if task.slice_ns:
             if why := why_not(context._executable.program):
                 raise InterfaceError(f"task {task.name!r}, slice_s: {why}")
-            self._sliced[context] = slice_runs(context, task.slice_ns, threads=task.threads)
+            self._sliced[context] = slice_runs(context, task.slice_ns, threads=task.threads, line_ns=line_ns)
         if task.on_late is not None:
             needs_s = task.on_late.needs_s
             set_needs(context, measured_ns(context) if needs_s is None else round(needs_s * 1e9))

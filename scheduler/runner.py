@@ -71,7 +71,7 @@ class TaskRunner:
 
     def _prepared(self, model: "Model", context: "Context") -> None:
         """What the task wants of every version of its model."""
-        self._instead.prepare(model, context)
+        self._instead.prepare(model, context, self._helpers.team.line_ns if self._helpers else 0.0)
         if self._helpers is not None:
             self._helpers.admit(context)
 

@@ -131,7 +131,7 @@ class Task:
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
         threads: so many cores run the model together, the same bits; `helper_cpus`: those of the helpers, one less, any if empty.
-            Models that take less than about 50 us stay on one.
+            Models that take less than about 50 us, or are too short for cores that far apart, stay on one.
         thread: tasks that name the same thread run in it one after the other at each tick, by priority; their period and core
             must be equal. None: those of equal core, period and priority share one; a task without a core, or with `exchanges`,
             has its own.

@@ -61,7 +61,7 @@ def run_together(model: Model, threads: int, seconds: float = 3.0) -> Together:
     """
     single, several, team, line_ns = model.context(1), model.context(1), Team(threads), farthest_ns()
     is_cut = threads > 1 and team.admit(several)
-    is_too_far = is_cut and Team(threads, line_ns=line_ns).is_too_far(several)
+    is_too_far = is_cut and several._executable.is_too_far(threads, line_ns)
     for context in (single, several):
         _feed(context)
     helpers = Helpers(team) if is_cut else None

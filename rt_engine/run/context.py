@@ -74,8 +74,8 @@ class Context:
     def _join(self, threads: int, team: int, line_ns: float) -> bool:
         """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where that would not pay."""
         if "slices" not in self._kept:  # else its records are laid out for threads already
-            found = self._executable.fanned(threads)
-            self._lay(found if found and found.pays(line_ns) else None)
+            of = self._executable
+            self._lay(None if of.is_too_far(threads, line_ns) else of.fanned(threads))
         if self._fanned is None:
             return False
         self._arena.view(ARENA_HEADER)["spare"][0, 0] = team

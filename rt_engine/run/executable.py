@@ -56,6 +56,11 @@ class Executable:
             self._fanned[threads] = self.fan(self.records, threads)
         return self._fanned[threads]
 
+    def is_too_far(self, threads: int, line_ns: float) -> bool:
+        """Is it cut for so many threads, and too short for cores between which a cache line takes so long (`run.distance`)?"""
+        found = self.fanned(threads)
+        return found is not None and not found.pays(line_ns)
+
     def fan(
         self, records: NDArray[Any], threads: int, times: Sequence[float] | None = None, longest_ns: float = math.inf
     ) -> Fanned | None:

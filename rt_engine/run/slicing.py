@@ -23,6 +23,7 @@ from rt_engine.program.program import ABSENT, Program
 from rt_engine.run.blocks import BLOCK, NEVER, PIECE, SLICES
 from rt_engine.run.context import Context
 from rt_engine.run.cost import about_ns
+from rt_engine.run.distance import NEAR_NS
 from rt_engine.run.jumps import borders, jumps
 from rt_engine.run.kept import keep
 from rt_engine.run.pieces import pieces_of
@@ -149,11 +150,16 @@ def _us(ns: int) -> str:
     return f"{ns / 1e3:,.{0 if ns >= 100_000 else 2}f} us"
 
 
-def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None, threads: int = 1) -> Sliced:
+def slice_runs(
+    context: Context, slice_ns: int, group_ns: int | None = None, threads: int = 1, line_ns: float = NEAR_NS
+) -> Sliced:
     """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew.
 
     For several threads it joins a team when it is laid out (`run.team`). A piece is no longer than a slice, where no helper comes.
+    What is too short for cores that are `line_ns` apart is laid out for one thread, as a whole run is.
     """
+    if threads > 1 and context._executable.is_too_far(threads, line_ns):
+        threads = 1
     context._lay(None)
     program = context._executable.program
     records = context._executable.records

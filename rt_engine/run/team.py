@@ -82,8 +82,7 @@ class Team:
 
     def is_too_far(self, context: Context) -> bool:
         """Would its program be cut for cores that are nearer?"""
-        found = context._executable.fanned(self.threads)
-        return found is not None and not found.pays(self.line_ns)
+        return context._executable.is_too_far(self.threads, self.line_ns)
 
     def stats(self) -> TeamStats:
         """The counters, while it runs."""

@@ -155,12 +155,14 @@ def _slice_ns(text: str) -> int:
 def _in_slices(source: Source, binding: Binding, slice_ns: int, threads: int) -> str:
     """How a run of the model is spread over cycles, or why it cannot be."""
     import rt_engine
+    from rt_engine.run.distance import farthest_ns
     from rt_engine.run.slicing import slice_runs, why_not
 
     model = rt_engine.load(source, **binding.options)
     if why := why_not(model.program):
         return f"in slices it cannot run: {why}"
-    found = slice_runs(model.context(), slice_ns, threads=threads)
+    line_ns = farthest_ns() if threads > 1 else 0.0
+    found = slice_runs(model.context(), slice_ns, threads=threads, line_ns=line_ns)
     return f"{found}; {found.complaint}" if found.complaint else str(found)
 
 

@@ -175,7 +175,8 @@ class TaskTable(Table):
         default=1,
         ge=1,
         le=8,
-        description="So many cores run the model together, the same bits; one that takes less than about 50 us stays on one.",
+        description="So many cores run the model together, the same bits; one that takes less than about 50 us, or is too short "
+        "for cores that far apart, stays on one.",
     )
     helper_cpus: Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Array] = Field(
         default=(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rt_engine import Model
+from rt_engine.run.distance import farthest_ns
 from rt_engine.run.slicing import Sliced, slice_runs
 from station.file.config import StationConfig
 from station.machine.computer import Computer
@@ -44,7 +45,8 @@ def spread(config: StationConfig, models: Mapping[str, Model]) -> Iterator[Sprea
     """Of all tasks whose models run in slices; each model runs a few times for that."""
     for name, table in config.tasks.items():
         if table.slice_ns is not None and table.model is not None:
-            found = slice_runs(models[table.model].context(), table.slice_ns, threads=table.threads)
+            line_ns = farthest_ns(table.cpu, table.helper_cpus) if table.threads > 1 else 0.0
+            found = slice_runs(models[table.model].context(), table.slice_ns, threads=table.threads, line_ns=line_ns)
             left = len(Computer().allowed)
             yield _of(name, table.model, table.cycle_ns, found, left if left < found.threads else 0)
 

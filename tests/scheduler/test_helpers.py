@@ -75,11 +75,14 @@ def test_a_short_model_stays_on_one_core() -> None:
         assert scheduler._runners["t"]._helpers.team.stats().fan_outs == 0  # type: ignore[union-attr]
 
 
-def test_a_model_that_is_too_short_for_the_distance_of_its_cores_stays_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the rights of its task say so."""
+@pytest.mark.parametrize("more", [{}, {"slice_s": 0.005}])
+def test_a_model_that_is_too_short_for_the_distance_of_its_cores_stays_on_one(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, float]
+) -> None:
+    """Whole and in slices; and the rights of its task say so."""
     monkeypatch.setattr("scheduler.helpers.farthest_ns", lambda one, others: 1e5)
     model = wide()
-    task, _, y = made(model)
+    task, _, y = made(model, **more)
     with Scheduler([task]) as scheduler:
         wait_for(lambda: scheduler.stats()["t"].cycles > 3 and y.read().values[0] == expected(model, 1.5))
         assert scheduler._runners["t"]._helpers.team.stats().fan_outs == 0  # type: ignore[union-attr]

@@ -240,6 +240,7 @@ def test_slices_of_several_threads_have_the_bits_of_one(monkeypatch: pytest.Monk
     """With a helper that works, and without one; what is cut is cut finer than a slice."""
     for name, value in {"LEAST_MODEL_NS": 0.0, "LEAST_RECORD_NS": 1.0, "LEAST_PIECE_NS": 50.0}.items():
         monkeypatch.setattr(f"rt_engine.run.fanned.{name}", value)
+    monkeypatch.setattr("rt_engine.run.fanned.Fanned.pays", lambda self, line_ns: True)
     shared, split_ones = 0, 0
     for number, (name, proto) in enumerate(large_models()):
         if number % 3 != threads % 3 and name not in ("winograd four", "conv in groups"):
@@ -271,6 +272,7 @@ def test_slices_of_several_threads_have_the_bits_of_one(monkeypatch: pytest.Monk
 def test_slices_are_laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """For one core and for several in turns, the bits of a whole run each time."""
     monkeypatch.setattr("rt_engine.run.fanned.LEAST_MODEL_NS", 0.0)
+    monkeypatch.setattr("rt_engine.run.fanned.Fanned.pays", lambda self, line_ns: line_ns < 1e5)
     model = rt_engine.load(dict(large_models())["winograd four"])
     context, whole, feeds = model.context(), model.context(), feeds_of(model)
     for of in (context, whole):
@@ -284,3 +286,5 @@ def test_slices_are_laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
             context.inputs[key][...] = value
         _run_in_slices(context, 0)
         assert all(np.array_equal(value, context.outputs[key]) for key, value in whole.outputs.items())
+    found = slice_runs(context, 30 * US, threads=2, line_ns=1e5)
+    assert found.threads == 1 and not context.shared and not Team(2, line_ns=1e5).admit(context), "cores are too far"
