@@ -166,6 +166,8 @@ def _read(path: Path, machine: Mapping[str, Any], kernels: str) -> Chosen:
         return Chosen({}, f"not tuned: {path} was measured on another machine; {HOW}")
     if of[1] != kernels:
         return Chosen({}, f"not tuned: what {path} holds was measured with other kernels; {HOW}")
+    if not table:
+        return Chosen(table, "tuned: nothing that was measured on this machine is quicker than what is fixed")
     return Chosen(table, f"tuned: {len(table)} shapes are worked through as was measured on this machine")
 
 

@@ -91,6 +91,11 @@ class Policy:
         """Gate, then live and committed?"""
         return self.shadow is None and self.trial is None
 
+    @property
+    def has_tolerance(self) -> bool:
+        """Can an output lie too far apart? Else differences are only shown."""
+        return any(limit != float("inf") for limit in (self.tolerance, *self.tolerances.values()))
+
     def tolerance_of(self, output: str) -> float:
         """By how much this output may lie apart."""
         return self.tolerances.get(output, self.tolerance)

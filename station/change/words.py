@@ -72,7 +72,8 @@ def next_steps(change: Change) -> str:
     say = f"`rt-engine commit {slots}`", f"`rt-engine rollback {slots}`"
     if change.state == ChangeState.SHADOW:
         then = f"then on trial for {length(policy.trial)}" if policy.trial is not None else "then it goes live"
-        return f"{then}; `rt-engine status` shows it, {say[0]} ends the shadow now, {say[1]} takes it away"
+        judged = "" if policy.has_tolerance else "; no tolerance is set: differences are shown and reject nothing"
+        return f"{then}{judged}; `rt-engine status` shows it, {say[0]} ends the shadow now, {say[1]} takes it away"
     how = "then it stays" if policy.commit == "auto" else f"and is taken back unless {say[0]} is said by then"
     return f"{how}; `rt-engine status` shows it, {say[0]} ends the trial now, {say[1]} takes it back"
 

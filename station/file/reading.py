@@ -37,6 +37,7 @@ from station.terms.tables import Table
 _ROUNDS: Final = 5
 _DEEPEST: Final = 32
 _LARGEST_BYTES: Final = 16 << 20
+_KINDS: Final = "a station file is TOML; the name of a model ends in .onnx or .rtp"
 _STAND_IN: Final = "?"
 
 
@@ -155,7 +156,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         help_ = "; `rt-engine new FOLDER` makes a first station" if isinstance(error, FileNotFoundError) else ""
         raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}{help_}")]) from error
     except UnicodeDecodeError as error:
-        raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
+        raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start}); {_KINDS}")]) from error
     return _parsed(path, text)
 
 
@@ -323,7 +324,10 @@ def _shown(value: object) -> str:
 
 
 def _extra(error: ErrorDetails) -> str:
-    return unknown("key", str(error["loc"][-1]), _allowed_keys(error["loc"][:-1]))
+    *table, key = error["loc"]
+    homes = [f"[{name}.NAME]" for name in ("models", "tags", "tasks") if key in _allowed_keys((name, "NAME"))]
+    hint = f"; it is a key of {homes[0]}" if len(homes) == 1 else ""
+    return unknown("key", str(key), _allowed_keys(tuple(table))) + hint
 
 
 def _missing(error: ErrorDetails) -> str:

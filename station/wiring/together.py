@@ -24,6 +24,8 @@ class Together:
     """How long a cache line takes to the farthest helper's core and back, where it was measured: of a model that can be cut."""
 
     def __str__(self) -> str:
+        if not self.share:
+            return f"task {self.task}: one core runs model {self.model}, {self.threads} were asked for"
         return f"task {self.task}: {self.threads} cores run model {self.model} together, {self.share:.0%} of its work is cut"
 
     @property

@@ -93,8 +93,8 @@ def test_a_good_version_goes_through_shadow_and_trial():
     assert answer.state == S.SHADOW
     assert "m.onnx has passed the gate and is in shadow for 10 s" in answer.message
     assert (
-        "then on trial for 1 min; `rt-engine status` shows it, `rt-engine commit m` ends the shadow now"
-        in answer.message
+        "then on trial for 1 min; no tolerance is set: differences are shown and reject nothing; "
+        "`rt-engine status` shows it, `rt-engine commit m` ends the shadow now" in answer.message
     )
     world.show(cycles=10_000)
     assert world.after(9.9) == S.SHADOW

@@ -78,6 +78,11 @@ def test_good_file(write):
 
 CASES = {
     "typo in a key": ('host = "127', 'hots = "127', 'unknown key "hots"; did you mean "host"?'),
+    "a task's key in a model": (
+        'file = "policy.onnx"',
+        'file = "policy.onnx"\nthreads = 2',
+        "it is a key of [tasks.NAME]",
+    ),
     "typo in a section": ("[tasks.axis]", "[task.axis]", 'unknown key "task"; did you mean "tasks"?'),
     "typo in a guard": ('model = "policy"', 'guard = { onnan = "safe" }\nmodel = "policy"', 'did you mean "on_nan"?'),
     "typo in an input": ("scale = 0.1", "skale = 0.1", 'unknown key "skale"; did you mean "scale"?'),
@@ -254,7 +259,7 @@ def test_unreadable_files(tmp_path):
     assert "No such file" in problems(tmp_path / "none.toml")[0][2]
     assert "it is no file, but a folder" in problems(tmp_path)[0][2]
     (tmp_path / "binary.toml").write_bytes(b"a = 1\n\xff\xfe")
-    assert "not UTF-8" in problems(tmp_path / "binary.toml")[0][2]
+    assert "not UTF-8" in (told := problems(tmp_path / "binary.toml")[0][2]) and ".onnx or .rtp" in told
 
 
 def test_syntax_error_has_its_line(write):
