@@ -154,6 +154,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         text = content.decode("utf-8")
     except OSError as error:
         help_ = "; `rt-engine new FOLDER` makes a first station" if isinstance(error, FileNotFoundError) else ""
+        help_ = f"; name its file: {inside}" if (inside := path / "station.toml").is_file() else help_
         raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}{help_}")]) from error
     except UnicodeDecodeError as error:
         raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start}); {_KINDS}")]) from error

@@ -40,6 +40,8 @@ def campaign(first: int, count: int, seconds: float | None = None) -> Outcome:
             number += len(results)
             now = Path(folder) / "now.json"
             if number < first + count:
+                if not (results or now.exists()):
+                    raise RuntimeError(f"a worker ended before its first mutant: {done.stderr.strip()[-900:]}")
                 seed = json.loads(now.read_text())["seed"] if now.exists() else "?"
                 last = " ".join(done.stderr.strip().splitlines()[-12:])
                 outcome.faults.append(f"{number} ({seed}): the process ended with {done.returncode}: {last[-900:]}")

@@ -379,3 +379,12 @@ def test_the_watcher_sees_what_it_must(monkeypatch):
         "ended with -11",
     ]
     assert not results
+
+
+def test_a_worker_that_cannot_begin_ends_the_campaign(monkeypatch):
+    """Else each of a million mutants would be a crash of its own, one process after the other."""
+    monkeypatch.setattr(
+        subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "No module named 'x'")
+    )
+    with pytest.raises(RuntimeError, match="before its first mutant: No module named 'x'"):
+        campaign(0, 5)

@@ -257,7 +257,9 @@ def test_link_too_slow_for_max_age_is_a_warning(write):
 def test_unreadable_files(tmp_path):
     """A missing file, a folder, and bytes that are no text are errors of the file, not exceptions of Python."""
     assert "No such file" in problems(tmp_path / "none.toml")[0][2]
-    assert "it is no file, but a folder" in problems(tmp_path)[0][2]
+    assert problems(tmp_path)[0][2].endswith("it is no file, but a folder")
+    (tmp_path / "station.toml").touch()
+    assert problems(tmp_path)[0][2].endswith(f"a folder; name its file: {tmp_path / 'station.toml'}")
     (tmp_path / "binary.toml").write_bytes(b"a = 1\n\xff\xfe")
     assert "not UTF-8" in (told := problems(tmp_path / "binary.toml")[0][2]) and ".onnx or .rtp" in told
 
