@@ -39,7 +39,7 @@ class Tuned:
     """Records for which there was a choice."""
     rounds: int
     fixed_ns: float
-    """One run as the program says: the median."""
+    """One run as the program says: the median, with two looks at the clock for each record."""
     ratio: float
     """One run with what was chosen, to one without, in turns: the median. 1 where nothing was chosen."""
 
