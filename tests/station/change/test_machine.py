@@ -165,3 +165,10 @@ def test_a_tolerance_of_its_own_goes_before_that_of_all():
 def test_states_that_have_ended():
     """Time leads out of none; of these, only a committed one can still go back."""
     assert {state for state in S if after(state, Event.BACK, BOTH)} & ENDED == {S.COMMITTED}
+
+
+@pytest.mark.parametrize(
+    ("limits", "judges"), [({}, False), ({"tolerance": 0.5}, True), ({"tolerances": {"force": 0.5}}, True)]
+)
+def test_a_policy_knows_whether_differences_can_reject(limits, judges):
+    assert Policy(**limits).has_tolerance is judges
