@@ -170,7 +170,7 @@ print(rt_engine.load(sys.argv[1]).run({"observation": x})[0].tobytes().hex())
 def test_a_station_runs(run, tmp_path):
     """A task, a device, a model: some hundred cycles, and no process but its own."""
     write_station(tmp_path)
-    assert "axis" in run("rt-engine", "run", "station.toml", "--seconds", "0.5", "--socket", tmp_path / "s")
+    assert "axis" in run("rt-engine", "run", "station.toml", "--seconds", "1", "--socket", tmp_path / "s")
     assert not run.log.exists()
 
 

@@ -41,21 +41,22 @@ def rt_engine(*words, code=0):
     return done.stdout + done.stderr
 
 
-def cycles():
-    """How many cycles the running station has done; 0 when none answers yet."""
+def is_live():
+    """Has a cycle of the running station given outputs that were not safe? False when none answers yet."""
     try:
-        return fetch_status(socket_path("bench")).tasks[0].cycles
+        (task,) = fetch_status(socket_path("bench")).tasks
     except NotRunningError:
-        return 0
+        return False
+    return task.cycles > 0 and not task.never_live
 
 
 @pytest.fixture
 def running(tmp_path):
-    """A station in a process of its own, which has run some cycles."""
+    """A station in a process of its own, whose link is up: its outputs have been the model's."""
     path = write_station(tmp_path / "cell")
     command = [sys.executable, "-m", "station", "run", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
-    wait_for(lambda: process.poll() is not None or cycles(), 90)
+    wait_for(lambda: process.poll() is not None or is_live(), 90)
     assert process.poll() is None, process.stdout.read()
     yield process
     process.kill()
@@ -143,7 +144,7 @@ def test_a_health_check_loads_nothing_but_the_command_line(tmp_path):
 
 def test_run_for_a_time(tmp_path):
     """`run --seconds` runs, says how it went, and writes the report into the folder that the file names."""
-    text = rt_engine("run", write_station(tmp_path), "--seconds", "0.3")
+    text = rt_engine("run", write_station(tmp_path), "--seconds", "1")
     assert re.search(r"All [\d,]+ cycles met their deadline|ticks did not run", text)
     assert "sim: safe values written, confirmed by the device" in text
     pages = list((tmp_path / "reports").glob("bench-*.html"))
@@ -307,7 +308,7 @@ def test_run_with_a_bad_file(tmp_path):
 def test_report_folder_not_writable(tmp_path):
     """A report folder that cannot be written is a warning at the end; the run was good all the same."""
     path = write_station(tmp_path)
-    text = rt_engine("run", path, "--seconds", "0.2", "--report", tmp_path / "mean.onnx" / "reports")
+    text = rt_engine("run", path, "--seconds", "1", "--report", tmp_path / "mean.onnx" / "reports")
     assert "warning: the report could not be written to" in text
     assert re.search(r"^report .*rt-engine-\d+/reports/bench-.*html$", text, re.MULTILINE)
 
@@ -358,7 +359,7 @@ def test_run_with_a_full_disk_behind_stdout(tmp_path):
 
 def test_run_without_a_place_for_the_socket(tmp_path):
     """Where the control socket cannot be made, the station runs all the same, with a warning."""
-    text = rt_engine("run", write_station(tmp_path), "--seconds", "0.2", "--socket", tmp_path / "none" / "x.sock")
+    text = rt_engine("run", write_station(tmp_path), "--seconds", "1", "--socket", tmp_path / "none" / "x.sock")
     assert "warning: no control socket" in text
     assert "confirmed by the device" in text
 
@@ -427,7 +428,7 @@ LOCALES = (
         (["check", "größe.onnx"], 0),
         (["symbols"], 0),
         (["inspect", "größe.onnx", "--seconds", "0.01"], 0),
-        (["run", "--seconds", "0.2"], 0),
+        (["run", "--seconds", "1"], 0),
         (["doctor", "--seconds", "0.01"], None),
         (["schema", "--markdown"], 0),
         (["check", "größer.onnx"], 3),

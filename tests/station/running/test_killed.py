@@ -44,12 +44,20 @@ def test_a_station_that_is_killed_has_its_report(tmp_path):
     assert "and ran on when this was written" in page
 
 
+def force(station):
+    """What the model's tag is now."""
+    (tag,) = station.tags(["force"])
+    return tag.values
+
+
 def test_a_report_is_evidence(tmp_path):
     """Host, versions, station file, models by hash, what each tag was, the latest cycles: all of what really ran."""
     station = Station(read_station(write_station(tmp_path)))
     with running(station):
         wait_for(lambda: station.snapshot().tasks[0].cycles > 50)
+        wait_for(lambda: force(station) == (2.0,))
         station.update("mean", tmp_path / "twice.onnx")
+        wait_for(lambda: force(station) == (4.0,))
     report = station.report()
     assert report.is_final
     said = dict(report.identity)

@@ -95,7 +95,7 @@ def test_a_copy_of_the_station_does_not_write_to_the_same_device(device, tmp_pat
         assert "exclusive = false in [links.sim]" in text
         assert device.connections == 1
         write_station(tmp_path / "copy", text_for(device, name="copy", link="exclusive = false\n"))
-        said(started("run", copy, "--seconds", "0.5", folder=tmp_path / "shell"), ExitCode.OK)
+        said(started("run", copy, "--seconds", "1", folder=tmp_path / "shell"), ExitCode.OK)
         assert device.connections == 2
 
 
@@ -114,7 +114,7 @@ def test_a_killed_station_leaves_nothing_in_the_way(device, tmp_path):
     with controlling(path, device, tmp_path / "service") as service:
         service.kill()
         service.wait()
-        said(started("run", path, "--seconds", "0.3", folder=tmp_path / "service"), ExitCode.OK)
+        said(started("run", path, "--seconds", "1", folder=tmp_path / "service"), ExitCode.OK)
 
 
 def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
@@ -134,7 +134,7 @@ def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
         twice = path.parent / "twice.onnx"
         assert "live as version 2" in said(started("update", "mean", twice, "-s", path, folder=tmp_path / "shell"), 0)
         assert said(started("stop", path, folder=tmp_path / "shell"), 0) == "stopping\nstopped\n"
-        said(started("run", path, "--seconds", "0.2", folder=tmp_path / "shell"), ExitCode.OK)
+        said(started("run", path, "--seconds", "1", folder=tmp_path / "shell"), ExitCode.OK)
         said(service, ExitCode.OK)
     assert not place.exists()
 
