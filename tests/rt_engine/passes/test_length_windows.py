@@ -79,6 +79,20 @@ def chosen(nodes):
     return proto
 
 
+def as_onnx_runtime(places_of, nodes, constants, x, places):
+    """What a model of x and places gives is what ONNX Runtime gives, wherever they are; gives the model."""
+    proto = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, {places_of}) => (float[h] y) {{ {nodes} }}"""
+    )
+    proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
+    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
+    for place in places:
+        feeds = {"x": x, **place}
+        wanted, (y, n) = session.run(None, feeds)[0], (*loaded.run(feeds), 1)[:2]
+        assert np.array_equal(y[: int(n)], wanted.reshape(-1)), place
+    return loaded
+
+
 PARTS = {
     "of a tensor": "y = Slice(x, a, b, zero)",
     "its end": "s = Shape(x)  e = Slice(s, zero, one)  y = Slice(x, a, e, zero)",
@@ -93,18 +107,10 @@ PARTS = {
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_between_two_places_that_data_decide_is_what_onnx_runtime_gives(part):
     """Empty where it ends before it begins, cut where the tensor ends; a place that counts from the end ends the run."""
-    proto = parser.parse_model(
-        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64[1] a, int64[1] b) => (float[h] y) {{ {PARTS[part]} }}"""
-    )
-    proto.graph.initializer.extend(
-        numpy_helper.from_array(np.array([n]), k) for k, n in {"zero": 0, "one": 1, "two": -2}.items()
-    )
-    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
+    constants = {name: np.array([n]) for name, n in {"zero": 0, "one": 1, "two": -2}.items()}
     x = np.float32([3, 0, 5, 7, 9]) if "length" in part else X[1, :5]
-    for a, b in ((0, 5), (1, 3), (2, 2), (3, 1), (4, 90), (7, 9)):
-        feeds = {"x": x, "a": np.array([a]), "b": np.array([b])}
-        wanted, (y, n) = session.run(None, feeds)[0], (*loaded.run(feeds), 1)[:2]
-        assert np.array_equal(y[: int(n)], wanted.reshape(-1)), (a, b)
+    places = [{"a": np.array([a]), "b": np.array([b])} for a, b in ((0, 5), (1, 3), (2, 2), (3, 1), (4, 90), (7, 9))]
+    loaded = as_onnx_runtime("int64[1] a, int64[1] b", PARTS[part], constants, x, places)
     with pytest.raises(RunError) as error:
         loaded.run({"x": x, "a": np.array([-2]), "b": np.array([5])})
     assert error.value.status == Status.INDEX_OUT_OF_RANGE
@@ -121,16 +127,9 @@ OF_CONSTANTS = {
 @pytest.mark.parametrize("part", OF_CONSTANTS)
 def test_a_part_of_a_constant_is_as_long_as_data_decide(part):
     """It is no constant, though its elements are."""
-    proto = parser.parse_model(
-        f"""<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64[1] b) => (float[h] y) {{ {OF_CONSTANTS[part]} }}"""
-    )
     constants = {"zero": np.array([0]), "last": np.array([-2]), "k": X[1, :5]}
-    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items())
-    session, loaded = onnxruntime.InferenceSession(proto.SerializeToString()), rt_engine.load(proto)
-    for b in (0, 1, 3, 5, 90):
-        feeds = {"x": X[0, :5], "b": np.array([b])}
-        wanted, (y, n) = session.run(None, feeds)[0], (*loaded.run(feeds), 1)[:2]
-        assert np.array_equal(y[: int(n)], wanted), b
+    places = [{"b": np.array([b])} for b in (0, 1, 3, 5, 90)]
+    as_onnx_runtime("int64[1] b", OF_CONSTANTS[part], constants, X[0, :5], places)
 
 
 MISFITS = {
