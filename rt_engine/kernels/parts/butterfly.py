@@ -13,6 +13,7 @@ Twiddles are one complex number per (p, k > 0) (`SCALAR`), one per output elemen
 
 import math
 import struct
+from itertools import product
 from typing import Any
 
 from llvmlite import ir
@@ -20,6 +21,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.fourier_plan import NONE, SCALAR, VECTOR
+from rt_engine.kernels.parts.shapes import switch_to
 from rt_native.multiply_add import multiply_add
 from rt_native.vector import BYTES, PARTS, Vector, splat_part
 
@@ -171,17 +173,8 @@ def make_stage(vector: Vector) -> Any:
         s: Any, twiddle: Any, twiddle_imaginary: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            key = builder.add(builder.shl(args[0], _I64(2)), args[1])
-            end = builder.append_basic_block("stage.end")
-            switch = builder.switch(key, end)
-            for number in RADICES:
-                for twiddles in (NONE, SCALAR, VECTOR):
-                    block = builder.append_basic_block(f"stage.{number}.{twiddles}")
-                    switch.add_case(_I64((number << 2) + twiddles), block)
-                    builder.position_at_end(block)
-                    _emit_stage(builder, vector, number, twiddles, list(args[2:]))
-                    builder.branch(end)
-            builder.position_at_end(end)
+            kinds = list(product(RADICES, (NONE, SCALAR, VECTOR)))
+            switch_to(builder, args[:2], kinds, lambda kind: _emit_stage(builder, vector, *kind, list(args[2:])))
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 10)), codegen

@@ -21,7 +21,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.parts.window_tile import Tile, switch_to
+from rt_engine.kernels.parts.shapes import switch_to
+from rt_engine.kernels.parts.window_tile import Tile
 from rt_native.vector import Vector
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)

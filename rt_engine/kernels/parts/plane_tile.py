@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from rt_engine.kernels.parts.shapes import switch_to
 from rt_engine.kernels.parts.tile import _Emitter
-from rt_engine.kernels.parts.window_tile import switch_to
 from rt_native.vector import BYTES, PARTS, Vector, splat_part
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)

@@ -18,6 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.parts.qbytes import ToBytes
+from rt_engine.kernels.parts.shapes import call_once, switch_to
 from rt_native.dot import dot_part
 from rt_native.vector import BYTES, PARTS, f32x, i32x, splat_part
 
@@ -170,54 +171,36 @@ def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool, dot: Any
     """
     name = f"qtile.{dot.__name__}.{by_table:d}.{'.'.join('x'.join(map(str, shape)) for shape in shapes)}"
 
+    def body(builder: Any, args: Sequence[Any]) -> None:
+        rows, vectors, splits, a, places, table, b, b_stride, k, bias, direct, to, to_row, to_vector, *target = args
+
+        def row(r: int) -> Any:
+            if not by_table:
+                return builder.add(a, builder.mul(places, _I64(r)))
+            pointer = builder.inttoptr(builder.add(places, _I64(4 * r)), _I32.as_pointer())
+            return builder.add(a, builder.sext(builder.load(pointer, typ=_I32, align=4), _I64))
+
+        def emit(shape: tuple[int, ...]) -> None:
+            emitter = _Emitter(builder, *shape, dot)
+            emitter.start(bias)
+            emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
+            with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):
+                with quantised:
+                    emitter.quantise(to, to_row, *target)
+                with kept:
+                    emitter.keep(to, to_row, to_vector)
+
+        switch_to(builder, (rows, vectors, splits), shapes, emit)
+
     @intrinsic
     def qtile(
         typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, places: Any, table: Any, b: Any, b_stride: Any,
         k: Any, bias: Any, direct: Any, to: Any, row: Any, vector: Any, scale: Any, zero: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
-            function = builder.module.globals.get(name)
-            if function is None:
-                function = ir.Function(builder.module, kind, name)
-                function.linkage = "linkonce_odr"
-                _emit(function, shapes, by_table, dot)
-            builder.call(function, args)
+            call_once(builder, name, args, body)
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 15), types.int32, types.float32, types.float32), codegen
 
     return qtile
-
-
-def _emit(function: Any, shapes: Sequence[tuple[int, int, int]], by_table: bool, dot: Any) -> None:
-    """The function's body: see `make_qtiles`."""
-    builder = ir.IRBuilder(function.append_basic_block())
-    rows, vectors, splits, a, places, table, b, b_stride, k, bias, direct, to, to_row, to_vector, *target = (
-        function.args
-    )
-
-    def row(r: int) -> Any:
-        if not by_table:
-            return builder.add(a, builder.mul(places, _I64(r)))
-        pointer = builder.inttoptr(builder.add(places, _I64(4 * r)), _I32.as_pointer())
-        return builder.add(a, builder.sext(builder.load(pointer, typ=_I32, align=4), _I64))
-
-    key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
-    end = builder.append_basic_block("qtile.end")
-    switch = builder.switch(key, end)
-    for shape in shapes:
-        block = builder.append_basic_block(f"qtile.{'x'.join(map(str, shape))}")
-        switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
-        builder.position_at_end(block)
-        emitter = _Emitter(builder, *shape, dot)
-        emitter.start(bias)
-        emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
-        with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):
-            with quantised:
-                emitter.quantise(to, to_row, *target)
-            with kept:
-                emitter.keep(to, to_row, to_vector)
-        builder.branch(end)
-    builder.position_at_end(end)
-    builder.ret_void()

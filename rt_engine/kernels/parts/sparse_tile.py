@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from rt_engine.kernels.parts.shapes import switch_to
 from rt_engine.kernels.parts.tile import _Emitter
 from rt_native.vector import BYTES, PARTS, Vector, splat_part
 
@@ -73,19 +74,14 @@ def make_sparse_tiles(vector: Vector, shapes: Sequence[tuple[int, int]]) -> Any:
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             rows, splits, a, a_stride, b, places, count0, count1, c, c_stride, bias, checks, valid, low, high = args
-            key = builder.add(builder.shl(rows, _I64(4)), splits)
-            end = builder.append_basic_block("tile.end")
-            switch = builder.switch(key, end)
-            for shape in shapes:
-                block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
-                switch.add_case(_I64((shape[0] << 4) + shape[1]), block)
-                builder.position_at_end(block)
+
+            def emit(shape: tuple[int, ...]) -> None:
                 emitter = _SparseEmitter(builder, vector, shape[0], 1, shape[1])
                 emitter.start_checked(bias, checks)
                 emitter.run_blocks(a, a_stride, b, places, (count0, count1)[: shape[1]])
                 emitter.finish(c, c_stride, valid, low, high)
-                builder.branch(end)
-            builder.position_at_end(end)
+
+            switch_to(builder, (rows, splits), shapes, emit)
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 13), vector.scalar, vector.scalar), codegen

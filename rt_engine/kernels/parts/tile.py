@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from rt_engine.kernels.parts.shapes import call_once, switch_to
 from rt_engine.kernels.parts.tail import store_tails
 from rt_native.multiply_add import multiply_add
 from rt_native.vector import BYTES, PARTS, Vector, call_llvm, splat_part
@@ -152,43 +153,27 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
     """
     name = f"tile.{vector.name}.{'.'.join('x'.join(map(str, shape)) for shape in shapes)}.{whole:d}.{ahead}"
 
+    def body(builder: Any, args: Sequence[Any]) -> None:
+        rows, vectors, splits, a, a_stride, b, b_stride, b_column, k, c, c_stride, bias, valid, low, high = args
+
+        def emit(shape: tuple[int, ...]) -> None:
+            emitter = _Emitter(builder, vector, *shape, ahead)
+            emitter.column = b_column
+            emitter.start(bias)
+            emitter.run(a, a_stride, b, b_stride, k)
+            emitter.finish(c, c_stride, None if whole else valid, low, high)
+
+        switch_to(builder, (rows, vectors, splits), shapes, emit)
+
     @intrinsic
     def tile(
         typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, a_stride: Any, b: Any, b_stride: Any,
         b_column: Any, k: Any, c: Any, c_stride: Any, bias: Any, valid: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
-            function = builder.module.globals.get(name)
-            if function is None:
-                function = ir.Function(builder.module, kind, name)
-                function.linkage = "linkonce_odr"
-                _emit(function, vector, shapes, whole, ahead)
-            builder.call(function, args)
+            call_once(builder, name, args, body)
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 13), vector.scalar, vector.scalar), codegen
 
     return tile
-
-
-def _emit(function: Any, vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool, ahead: int) -> None:
-    """The function's body: see `make_tiles`."""
-    builder = ir.IRBuilder(function.append_basic_block())
-    rows, vectors, splits, a, a_stride, b, b_stride, b_column, k, *target = function.args
-    c, c_stride, bias, valid, low, high = target
-    key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
-    end = builder.append_basic_block("tile.end")
-    switch = builder.switch(key, end)
-    for shape in shapes:
-        block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
-        switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
-        builder.position_at_end(block)
-        emitter = _Emitter(builder, vector, *shape, ahead)
-        emitter.column = b_column
-        emitter.start(bias)
-        emitter.run(a, a_stride, b, b_stride, k)
-        emitter.finish(c, c_stride, None if whole else valid, low, high)
-        builder.branch(end)
-    builder.position_at_end(end)
-    builder.ret_void()

@@ -10,8 +10,7 @@ and go on from the stored sum: the bits are the same. Those of dot start at zero
 one is left, then come bias and addend.
 """
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -20,6 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.panels import HALF
+from rt_engine.kernels.parts.shapes import switch_to
 from rt_engine.kernels.parts.tail import store_tails
 from rt_native.multiply_add import multiply_add
 from rt_native.vector import LANES, Vector, call_llvm
@@ -296,23 +296,6 @@ _ARGUMENTS = (
     *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride", "w_column", "ahead"),
     *("bias", "addend", "addend_stride", "out", "out_stride", "valid", "low", "high"),
 )
-
-
-def switch_to(
-    builder: Any, keys: Sequence[Any], shapes: Sequence[tuple[int, ...]], emit: Callable[[Any], None]
-) -> None:
-    """Code for each shape, of which the one runs that has the values of `keys` (int64, below 256)."""
-
-    key = reduce(lambda so_far, one: builder.add(builder.shl(so_far, _I64(8)), one), keys)
-    end = builder.append_basic_block("tile.end")
-    switch = builder.switch(key, end)
-    for shape in shapes:
-        block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
-        switch.add_case(_I64(reduce(lambda so_far, one: (so_far << 8) + one, shape)), block)
-        builder.position_at_end(block)
-        emit(shape)
-        builder.branch(end)
-    builder.position_at_end(end)
 
 
 def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: str) -> Any:
