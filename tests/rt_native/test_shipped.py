@@ -16,6 +16,7 @@ from rt_native.levels import LEVELS, fitting
 from rt_native.library import Library
 from rt_native.target import host
 from tests import ROOT
+from tests.processes import open_files
 
 MODULES = ("rt_native.histogram_native",)
 LEVEL = replace(fitting(host_architecture(), host_features())[0], target=host())
@@ -210,8 +211,7 @@ def test_where_nothing_can_be_executed_every_reason_is_told(made, monkeypatch):
 def test_what_is_in_memory_cannot_be_written(made):
     """Not even by ourselves, through /proc."""
     loading.load(made.library, "sealed-one")
-    files = [file for file in range(1024) if os.path.exists(f"/proc/self/fd/{file}")]
-    [file] = [file for file in files if "sealed-one" in os.readlink(f"/proc/self/fd/{file}")]
+    [file] = [int(number) for number, name in open_files() if "sealed-one" in name]
     for write in (lambda: os.pwrite(file, b"x", 0), lambda: os.ftruncate(file, 10)):
         with pytest.raises(PermissionError):
             write()

@@ -13,7 +13,7 @@ import pytest
 from scheduler import rights
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling, use_cpu, use_exact_timers
 from tests import ROOT
-from tests.descriptors import open_files
+from tests.processes import open_files
 
 _PR_CAPBSET_DROP = 24
 

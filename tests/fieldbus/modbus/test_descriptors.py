@@ -15,9 +15,9 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Tag
-from tests.descriptors import open_files
 from tests.devices import Threads
 from tests.fieldbus.modbus.odd_device import Odd
+from tests.processes import open_files
 from tests.waiting import PATIENCE_S, wait_for
 
 X = Tag("x", "uint16", "in", address=ModbusAddress("holding", 10))

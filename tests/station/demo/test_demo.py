@@ -16,6 +16,7 @@ from station.demo.facts import Answer
 from station.demo.story import TIMEOUT_S
 from station.file.reading import read_station
 from tests import ROOT
+from tests.processes import children, is_running
 from tests.waiting import wait_for
 
 POWER = {
@@ -49,19 +50,6 @@ def play(folder: Path, *options: str) -> tuple[int, str]:
     process = start(folder, *options)
     output, _ = process.communicate(timeout=400)
     return process.returncode, output
-
-
-def children(pid: int) -> list[int]:
-    """Processes whose parent is `pid`."""
-    return [int(p) for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    """Does the process exist, and is it not just a remnant that nobody waited for?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

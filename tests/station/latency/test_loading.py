@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from station.latency.loading import Loading, named
 from station.latency.loads import loads
+from tests.processes import is_running, open_files
 from tests.waiting import wait_for
 
 PARENT = """\
@@ -21,17 +21,9 @@ with Loading(named("io,network"), [{core}], 60) as loading:
 """
 
 
-def lives(pid):
-    """A zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def works(pid):
     """Does it write its file without a name, or talk to itself?"""
-    opened = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    opened = [name for _, name in open_files(pid)]
     return any("(deleted)" in name for name in opened) or sum("socket" in name for name in opened) >= 3
 
 
@@ -45,7 +37,7 @@ def test_loads_end_when_their_parent_is_killed(number):
     wait_for(lambda: all(map(works, pids)))
     parent.send_signal(number)
     parent.wait()
-    wait_for(lambda: not any(map(lives, pids)))
+    wait_for(lambda: not any(map(is_running, pids)))
 
 
 def test_loads_end_at_exit_and_leave_nothing(tmp_path):
@@ -54,7 +46,7 @@ def test_loads_end_at_exit_and_leave_nothing(tmp_path):
     with Loading(kinds, sorted(os.sched_getaffinity(0))[:1], 60) as loading:
         pids = loading.pids
         assert len(pids) == len(kinds)
-    assert not any(map(lives, pids))
+    assert not any(map(is_running, pids))
     assert [loaded.name for loaded in loading.loaded()] == list(loads())
     assert all(loaded.what and not loaded.failed for loaded in loading.loaded())
 

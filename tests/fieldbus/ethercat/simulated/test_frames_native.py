@@ -7,8 +7,8 @@ import pytest
 from fieldbus.ethercat.protocol import Command
 from fieldbus.ethercat.simulated.generic import Mirror
 from fieldbus.ethercat.simulated.layout import Fault
-from tests.descriptors import open_files
 from tests.fieldbus.ethercat.simulated.datagrams import COUNT, Datagram, at, line, pack, unpack
+from tests.processes import open_files
 
 
 @pytest.fixture

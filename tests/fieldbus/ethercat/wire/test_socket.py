@@ -12,7 +12,7 @@ from fieldbus.ethercat.simulated.wires import open_port
 from fieldbus.ethercat.wire.frames import Datagram, frame_of
 from fieldbus.ethercat.wire.socket import INDEXES, only, open_socket
 from fieldbus.ethercat.wire.wire import SOEM_INDEXES, Wire
-from tests.descriptors import open_files
+from tests.processes import open_files
 from tests.waiting import PATIENCE_S
 
 OURS = INDEXES.start
