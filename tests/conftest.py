@@ -17,8 +17,10 @@ from tests import need
 
 pytest_plugins = ["pytester"]
 
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
+# Machines are shared and noisy: how long an example takes says nothing. Each run has the same examples; those of `search` are others.
+settings.register_profile("shared", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", settings.get_profile("shared"), derandomize=False, max_examples=2000)
+settings.load_profile("shared")
 
 _SOME = {
     "tests/fieldbus/ads/": "conversation questions",
