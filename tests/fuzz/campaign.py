@@ -15,6 +15,7 @@ from pathlib import Path
 from tests import ROOT
 
 MOST_SECONDS = 10
+"""Of the processor."""
 MOST_MEMORY = 3 << 30
 """Beyond twice the file: what constants and weights at load may take (see `rt_engine.passes.specialise`)."""
 

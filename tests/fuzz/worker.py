@@ -21,8 +21,8 @@ from rt_engine.model import Model
 from tests.fuzz.guards import BYTE, fill, guarded, paged
 from tests.fuzz.mutate import PLANTED, binding_of, mutant
 
-SECONDS = 30
-"""A mutant that takes longer ends the process."""
+SECONDS = 60
+"""A mutant that takes longer ends the process; real time, of which a busy machine takes its share."""
 MEMORY = 6 << 30
 """Bytes of address space beyond what the process has at its start."""
 MOST_RUN_BYTES, MOST_RUN_MACS = 1 << 26, 1 << 28
@@ -98,7 +98,7 @@ def _work() -> None:
         (folder / "now.json").write_text(json.dumps({"number": number, "seed": name}))
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         _reset_peak()
-        began, resident = time.monotonic(), _status("VmRSS")
+        began, resident = time.process_time(), _status("VmRSS")
         try:
             word = load_and_run(data, binding_of(number, data), number == PLANTED)
         except BaseException as error:
@@ -109,7 +109,7 @@ def _work() -> None:
             "seed": name,
             "bytes": len(data),
             "word": word,
-            "seconds": round(time.monotonic() - began, 2),
+            "seconds": round(time.process_time() - began, 2),
             "memory": _status("VmHWM") - resident,
         }
         print(json.dumps(result), flush=True)
