@@ -49,7 +49,7 @@ def built(source: Path, kind: str, folder: Path) -> Path:
 def files(folder: Path) -> set[str]:
     """All files of our packages in a folder, except what Python itself leaves."""
     found = (path for package in PACKAGES for path in (folder / package).rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)) for path in found if path.suffix != ".pyc"}
+    return {str(path.relative_to(folder)) for path in found if "__pycache__" not in path.parts}
 
 
 @pytest.fixture(scope="module")
