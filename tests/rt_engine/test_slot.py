@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InterfaceError, UpdateError
-from rt_engine.reader import ChangeWords, SlotReader
+from rt_engine.reader import ChangeWords, NextTick, SlotReader
 from rt_engine.run.native import KERNELS
 
 
@@ -94,8 +95,7 @@ def test_all_tasks_change_at_the_activation_time():
     for t in tickers:
         t.start()
     old = [t.reader.context.block_address for t in tickers]
-    result = slot.update(scale(2), at=lambda: (time.monotonic_ns() // 10_000_000 + 30) * 10_000_000)
-    time.sleep(0.01)
+    result = slot.update(scale(2), at=NextTick(KERNELS.address("slices_clock"), 0, 0, 10_000_000, 50_000_000))
     for t in tickers:
         t.stopped = True
         t.join()
@@ -106,21 +106,24 @@ def test_all_tasks_change_at_the_activation_time():
         assert t.seen[result.activation_ns] == t.reader.context.block_address
 
 
-def test_no_update_is_half_applied():
-    """One task ticks, one does not: the update is taken back from both, with an error; the slot stays usable."""
+def test_no_update_is_half_applied(monkeypatch):
+    """One task ticks while the update waits, one does not: it is taken back from both, with an error; the slot stays usable."""
     slot = rt_engine.ModelSlot(scale(1))
-    ticker, stuck = Ticker(slot.reader(), 1_000_000), slot.reader()
-    ticker.start()
-    stuck.running = True  # says that it runs, but does not
-    before = ticker.reader.context
-    with pytest.raises(UpdateError, match="1 of 2 tasks did not take"):
-        slot.update(scale(2), timeout_s=1.0)  # plenty for the one that ticks
-    ticker.stopped = True
-    ticker.join()
-    assert ticker.reader.context is before
-    assert list(ticker.seen.values())[-1] == before.block_address
+    ticks, stuck = slot.reader(), slot.reader()
+    ticks.running = stuck.running = True
+    before, pick = ticks.context, KERNELS.function("slot_pick")
+    now_ns, ran = [0], []
+
+    def sleep(seconds):
+        now_ns[0] += int(seconds * 1e9)
+        ran.append(pick(ticks.address, now_ns[0]))
+
+    monkeypatch.setattr("rt_engine.reader.time", SimpleNamespace(monotonic_ns=lambda: now_ns[0], sleep=sleep))
+    with pytest.raises(UpdateError, match=r"1 of 2 tasks did not take .* within 1 s; all run the old one"):
+        slot.update(scale(2), timeout_s=1.0)
+    assert ticks.context is before and ran[0] == ran[-1] == before.block_address and len(set(ran)) == 2
     assert (slot.version, stuck.is_pending) == (1, False)
-    ticker.reader.running = stuck.running = False
+    ticks.running = stuck.running = False
     assert slot.update(scale(3)).version == 2
 
 

@@ -91,7 +91,8 @@ def test_who_waits_is_told_where_the_bar_cannot_be_shown(begun):
 
 def test_words_that_begin_with_a_number_are_no_answer(begun, monkeypatch):
     """A library's warning, say."""
-    program = [sys.executable, "-c", "print('0 warnings'); print('0 .'); print('0 .')"]
+    answers = "input(); input(); print('0 warnings'); print('0 .'); print('0 .')"  # once it has the job
+    program = [sys.executable, "-c", answers]
     monkeypatch.setattr(programs.isolated, "command", lambda *_, **__: program)
     whole = Library("whole", (HISTOGRAM,))
     with together("one", everything(whole), lambda *_: None):

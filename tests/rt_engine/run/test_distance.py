@@ -6,6 +6,7 @@ import pytest
 
 from rt_engine.run import distance
 from rt_native.memory import Block
+from tests.waiting import PATIENCE_S
 
 _LONG_NS = 120_000_000_000
 
@@ -42,6 +43,7 @@ class Answers:
 def test_what_was_not_measured_is_taken_for_near(monkeypatch, batch_ns, expected):
     """Cores that did not meet, and batches that were all interrupted, change nothing."""
     monkeypatch.setattr(distance, "HELPING", Answers(batch_ns))
+    monkeypatch.setattr(distance, "_MOST_S", PATIENCE_S)
     assert distance._distance_ns.__wrapped__(None, None) == expected
 
 

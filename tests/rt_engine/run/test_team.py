@@ -110,14 +110,16 @@ def test_helpers_work_and_are_waited_for(model):
     team = Team(2)
     context, feeds = _joined(model, team), feeds_of(model)
     helpers, whole = Helpers(team), _bits(model.context(1), feeds)
+
+    def helped():
+        assert _bits(context, feeds) == whole
+        return team.stats().done[0] and team.waits.count
+
     try:
-        for _ in range(500):
-            assert _bits(context, feeds) == whole
-            if team.stats().done[0] and team.waits.count:
-                break
+        wait_for(helped)
     finally:
         helpers.stop()
-    assert team.stats().done[0] > 0 and team.stats().late == 0
+    assert team.stats().late == 0
 
 
 def _instead(context, function):
@@ -276,15 +278,21 @@ def test_whoever_comes_whenever_takes_no_piece_twice(model):
     threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
+    runs = 0
+
+    def helped():
+        nonlocal runs
+        assert _bits(context, feeds) == whole
+        runs += 1
+        return runs >= 150 and all(team.stats().done)
+
     try:
-        for _ in range(150):
-            assert _bits(context, feeds) == whole
+        wait_for(helped)
     finally:
         ends.set()
         for thread in threads:
             thread.join()
-    seen = team.stats()
-    assert sum(seen.done) > 0 and seen.fan_outs == 6 * 150
+    assert team.stats().fan_outs == 6 * runs
 
 
 def test_a_claim_of_another_fan_out_is_refused(model):
