@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from rt_engine.measure.reference import FLOAT_TYPES, OPERATORS
 from rt_engine.model import Model
-from rt_engine.passes.channels_last import TWIN
+from rt_engine.passes.layout import TWIN
 from rt_engine.run.stepping import run_record
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.convolve import FEW
 from rt_engine.ops.graph import add_constant, constant, only_user, replace
-from rt_engine.passes.channels_last import to_last
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.layout import to_last
 from rt_engine.passes.linear import limits_of
 
 

@@ -1,4 +1,4 @@
-"""Layout rules of operators that change the size of an image: ConvTranspose, Resize, Upsample. See `passes.layout`."""
+"""Layout rules of operators that change the size of an image: ConvTranspose, Resize, Upsample. See `passes.channels_last`."""
 
 from math import prod
 from typing import Any
@@ -12,9 +12,8 @@ from rt_engine.ops.conv_transpose import geometry
 from rt_engine.ops.graph import add_constant, constant, only_user, replace
 from rt_engine.ops.phases import phase_axis, phase_weights
 from rt_engine.ops.planes import planes_pay
-from rt_engine.passes.channels_last import _Walk as Walk
-from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.layout import Walk, attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.calls import Kind
 
