@@ -242,7 +242,7 @@ class EthercatLink(NativeLink):
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         """The safe values, and so long as drives brake: they are told to stop in every cycle before they leave OP."""
-        super()._write(outputs, deadline_ns)
+        self._write_until_confirmed(outputs, deadline_ns)
         limit_s = time.monotonic() + min(self._drives.longest_stop_s + _DISABLING_S, _BRAKING_S)
         if self._drives.are_at_work:
             self._arm(self._connection())
@@ -250,6 +250,17 @@ class EthercatLink(NativeLink):
                 self.exchange.phase(Phase.ALL, time.monotonic_ns() + round(self.cycle_s * NS))
                 time.sleep(self.cycle_s)
             self._take()
+
+    def _write_until_confirmed(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        """A frame is awaited for less than a cycle: one that is lost, or late, is sent again as long as there is time."""
+        while True:
+            is_last = time.monotonic_ns() >= deadline_ns
+            try:
+                super()._write(outputs, deadline_ns)
+                return
+            except NoAnswerError:
+                if is_last:
+                    raise
 
     # --- drives -------------------------------------------------------------------------------------------------------
 

@@ -274,11 +274,13 @@ class Exchange:
         take, until_ns = NATIVE.function("exchange_take"), time.monotonic_ns() + self._longest_ns
         self._words[_X.wanted // 8] = 1
         try:
-            while take(self.address) == 0:
-                if time.monotonic_ns() > until_ns:
+            while True:
+                is_last = time.monotonic_ns() > until_ns  # before the look: the machine may stand still
+                if take(self.address) != 0:
+                    return True
+                if is_last:
                     return False
                 time.sleep(_TAKE_S)
-            return True
         finally:
             self._words[_X.wanted // 8] = 0
 

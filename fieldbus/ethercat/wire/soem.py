@@ -52,10 +52,12 @@ class Soem:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_scanning = self._is_closed = False
+        self._nowhere = _nowhere()
         before = _sockets()
         try:
             self.master.open(interface)
         except ConnectionError as error:
+            self._nowhere.close()
             raise ConnectionLostError(f"network interface {interface} cannot be opened") from error
         self._sockets = _packet_sockets(_sockets() - before, interface)
         for fd in self._sockets:
@@ -109,7 +111,7 @@ class Soem:
 
     def close(self) -> None:
         """Give the interface back. A scan that is under way does that at its end, and nothing of it reaches the bus any more."""
-        with self._lock:
+        with self._lock, self._nowhere:
             if self._is_closed:
                 return
             self._is_closed = True
@@ -119,12 +121,17 @@ class Soem:
                 self.master.close()
 
     def _leave(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nowhere:
-            nowhere.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, _DEAF_US))
-            for fd in self._sockets:
-                os.dup2(nowhere.fileno(), fd)
+        for fd in self._sockets:
+            os.dup2(self._nowhere.fileno(), fd)
         assert self._thread is not None
         Soem._left.append((self.interface, self._thread))
+
+
+def _nowhere() -> socket.socket:
+    """Nothing is sent on it, and nothing comes. It is made before it is needed: there may be no descriptor left then."""
+    nowhere = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    nowhere.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, _DEAF_US))
+    return nowhere
 
 
 def _sockets() -> set[int]:

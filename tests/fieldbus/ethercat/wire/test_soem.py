@@ -1,9 +1,11 @@
 """The library that finds slaves."""
 
 import os
+import resource
 import socket
 import sys
 import threading
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from fieldbus.ethercat.protocol import ETHERTYPE, Command
 from fieldbus.ethercat.wire import soem as module
 from fieldbus.ethercat.wire.soem import Soem, library
 from fieldbus.ethercat.wire.wire import Datagram, packed
+from tests.descriptors import open_files
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, network
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -47,6 +50,23 @@ def test_its_socket_is_known_and_hears_its_own_frames_alone():
             soem.close()
 
 
+@contextmanager
+def no_descriptors():
+    """This process gets no more of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(number) for number, _ in open_files()) + 1, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in held:
+            os.close(fd)
+
+
 def test_a_socket_that_a_scan_still_uses_is_not_closed(monkeypatch):
     """The interface goes down meanwhile: what the scan still sends reaches nobody, and it gives the socket back at its end, once."""
     closed, begun, may_end = [], threading.Event(), threading.Event()
@@ -70,7 +90,8 @@ def test_a_socket_that_a_scan_still_uses_is_not_closed(monkeypatch):
         soem._sockets = [ours.fileno()]
         with pytest.raises(ConnectionLostError):
             soem.scan(count, lambda: False)
-        soem.close()
+        with no_descriptors():
+            soem.close()
         assert not closed
         with pytest.raises(OSError, match="not connected"):
             ours.send(b"a frame of the scan")
