@@ -69,6 +69,11 @@ class TcpDevice:
                 self._socks.remove(sock)
                 sock.close()
 
+    @property
+    def is_idle(self) -> bool:
+        """Is no connection served? What came on each is then known."""
+        return not self._socks
+
     def hang_up(self) -> None:
         """End every connection that there is."""
         with self._lock:

@@ -1,5 +1,6 @@
 """What hurts a machine: values that look good, outputs that are said to have been sent, memory that two write to."""
 
+import select
 import socket
 import struct
 import threading
@@ -32,7 +33,7 @@ class Pair:
             end.setblocking(False)
         cells = Cells("plant", [TEMPERATURE])
         read = Read(1, 3, 0, 1, Codec([Field(TEMPERATURE, 0, 0, 2)], 2))
-        self.exchange = Exchange(cells, Cells("plant", []), NS, MS, 1 << 62)
+        self.exchange = Exchange(cells, Cells("plant", []), 60 * NS, MS, 1 << 62)
         self.exchange.lay(
             Plan(
                 frames=tcp_frames(any_number=any_number),
@@ -54,7 +55,7 @@ class Pair:
         for value in values:
             self.theirs.send(framed(number, struct.pack(">BBBH", 1, 3, 2, value)))
 
-    def phase(self, limit_ns: int = 100 * MS) -> None:
+    def phase(self, limit_ns: int = 10 * NS) -> None:
         """What the runner does."""
         self.exchange.phase(Phase.ALL, time.monotonic_ns() + limit_ns)
 
@@ -118,7 +119,7 @@ def test_an_answer_that_came_between_two_phases_is_taken_however_late_the_next_p
 
 def test_a_device_that_answers_twice_and_has_no_numbers_is_found_out() -> None:
     """Else each answer would be taken for that of the next question, for ever."""
-    pair = Pair(any_number=True)
+    pair = Pair(any_number=True, answer_ns=10 * NS)
     for value in (10, 20, 30):
         if pair.exchange.is_mine:
             break
@@ -141,9 +142,10 @@ def test_the_keeper_ends_a_phase_that_waits_for_many_answers() -> None:
     runner.start()
     while exchange.pending < 0:
         time.sleep(0.001)
+    before = int(sum(exchange.transactions["misses"]))
     assert exchange.take()
     runner.join()
-    assert int(sum(exchange.transactions["misses"])) <= 1
+    assert int(sum(exchange.transactions["misses"])) <= before + 1
     exchange.close()
     ours.close()
     theirs.close()
@@ -215,15 +217,18 @@ def test_thousands_of_late_answers_before_the_right_one() -> None:
     pair.close()
 
 
-def test_who_comes_while_a_phase_is_carried_out_does_not_disturb_it(pair: Pair) -> None:
+def test_who_comes_while_a_phase_is_carried_out_does_not_disturb_it() -> None:
     """The keeper stands in for a task that pauses, just as it goes on: one of them finds the exchange taken, and it is given back."""
-    first = threading.Thread(target=pair.phase, kwargs={"limit_ns": 300 * MS})
+    pair = Pair(answer_ns=10 * NS)
+    first = threading.Thread(target=pair.phase)
     first.start()
-    wait_for(lambda: pair.exchange._x["state"][0] == State.BUSY)
+    wait_for(lambda: select.select([pair.theirs], [], [], 0)[0])
     pair.phase(limit_ns=MS)
     assert pair.exchange._x["state"][0] == State.BUSY
+    pair.answer(5)
     first.join()
     assert pair.exchange.take()
+    pair.close()
 
 
 def test_outputs_that_nobody_confirmed_may_have_reached_the_device() -> None:
@@ -244,6 +249,7 @@ def test_a_device_that_is_silent_is_given_up_within_the_timeout() -> None:
     heard, until = pair.exchange.counter("heard_ns"), time.monotonic_ns() + 10 * NS
     while not pair.exchange.is_mine and time.monotonic_ns() < until:
         pair.exchange.phase(Phase.ALL, until)
-        assert pair.exchange.counter("give_up_ns") <= heard + 400 * MS
+        is_late = pair.exchange.counter("sent_ns") >= heard + 400 * MS  # a machine that stood still asked so late
+        assert is_late or pair.exchange.counter("give_up_ns") <= heard + 400 * MS
     assert pair.exchange.fault is Event.SILENT
     pair.close()

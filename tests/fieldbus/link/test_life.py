@@ -11,7 +11,7 @@ from fieldbus.inprocess import InProcessLink
 from fieldbus.link.life import NS, LifeSign
 from fieldbus.plc import PlcLink
 from fieldbus.tags import Quality, Tag
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 BEAT = Tag("beat", "uint16", "in")
 SPEED = Tag("speed", "float32", "in")
@@ -62,7 +62,7 @@ def test_the_inputs_of_a_dead_device_are_bad_and_it_is_told() -> None:
     with link:
         wait_for(lambda: channel.read().quality is Quality.GOOD and link.status().state == "up")
         is_alive = False
-        wait_for(lambda: channel.read().quality is Quality.BAD)
+        wait_for(lambda: channel.read().quality is Quality.BAD and link.status().state == "degraded")
         errors = link.status().errors
         writes = link.status().writes
         wait_for(lambda: link.status().writes > writes + 10)
@@ -75,14 +75,14 @@ def test_the_inputs_of_a_dead_device_are_bad_and_it_is_told() -> None:
 
 def test_a_plc_that_writes_the_same_is_bad() -> None:
     """Of a link that is called: each write is looked at."""
-    link = PlcLink("plc", [BEAT, SPEED], 1.0)
-    link.watch_life("beat", 5.0)
+    link = PlcLink("plc", [BEAT, SPEED], PATIENCE_S)
+    link.watch_life("beat", PATIENCE_S)
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     link.start()
     for beat, quality in ((0.0, Quality.BAD), (0.0, Quality.BAD), (1.0, Quality.GOOD)):
         link.write(np.array([beat, 3.0]), [0, 1])
         assert channel.read().quality is quality
-    link.stop()
+    link.stop(safe=False)
 
 
 def test_a_life_sign_is_an_input_of_the_link() -> None:

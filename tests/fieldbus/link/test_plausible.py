@@ -14,7 +14,7 @@ from fieldbus.link.plausible import Plausible, not_available, plausible_range
 from fieldbus.link.ports import Cells, Inputs
 from fieldbus.plc import PlcLink
 from fieldbus.tags import Quality, Tag
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 TEMP = Tag("temp", "int16", "in", "degC", scale=0.1, low=-40, high=120, not_available=(0x8000, 0x7FFF))
 VOLT = Tag("volt", "uint16", "in", "V", scale=0.1, low=0, high=500)
@@ -145,7 +145,7 @@ def test_a_cell_that_is_bad_for_others_reasons_is_theirs_to_tell() -> None:
 def test_a_link_counts_and_tells_it() -> None:
     """`implausible` counts values, `note` says which; the tag is BAD, the link stays up."""
     now = {"temp": 20.0, "volt": 230.0}
-    link = InProcessLink("sim", [TEMP, VOLT], lambda _: now, 0.001, 0.5)
+    link = InProcessLink("sim", [TEMP, VOLT], lambda _: now, 0.001, PATIENCE_S)
     channel = link.subscribe(ProcessImage(), ["temp"], "task")
     with link:
         wait_for(lambda: channel.read().quality is Quality.GOOD)
@@ -163,7 +163,7 @@ def test_a_link_counts_and_tells_it() -> None:
 
 def test_what_a_plc_writes_is_judged_too() -> None:
     """The channel is BAD; the client reads back what it wrote."""
-    link = PlcLink("plc", [TEMP], 1.0)
+    link = PlcLink("plc", [TEMP], PATIENCE_S)
     channel = link.subscribe(ProcessImage(), ["temp"], "task")
     link.start()
     link.write(np.array([500.0]), [0])
@@ -171,4 +171,4 @@ def test_what_a_plc_writes_is_judged_too() -> None:
     assert (link.inputs().tolist(), link.status().implausible) == ([500.0], 1)
     link.write(np.array([50.0]), [0])
     assert channel.read().quality is Quality.GOOD
-    link.stop()
+    link.stop(safe=False)

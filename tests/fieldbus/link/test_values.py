@@ -21,7 +21,7 @@ from fieldbus.tags import Order, Quality, Tag
 from tests.fieldbus.ads.ads_plc import AdsPlc, Symbol
 from tests.fieldbus.link.test_cyclic import TIMEOUT_S, Scripted
 from tests.fieldbus.modbus import modbus_peers
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 def of(link: object) -> dict[str, TagValue]:
@@ -39,13 +39,16 @@ def test_nothing_is_known_before_the_first_exchange() -> None:
 
 def test_quality_follows_what_happens() -> None:
     """GOOD while exchanges are good, STALE while a device is busy, BAD after the timeout."""
-    link = Scripted()
-    with link:
-        wait_for(lambda: of(link)["x"].quality == Quality.GOOD)
+    with Scripted(timeout_s=PATIENCE_S) as link:
+        wait_for(lambda: {v.quality for v in link.values()} == {Quality.GOOD})
         good = of(link)
         assert (good["u"].values, good["u"].quality, good["u"].direction) == ((-1.0,), Quality.GOOD, "out")
-        link.fault = BusyError("not now", 6)
+        link.fault = BusyError("not now", 6)  # type: ignore[attr-defined]
         wait_for(lambda: {v.quality for v in link.values()} == {Quality.STALE})
+    with Scripted() as link:
+        wait_for(lambda: {v.quality for v in link.values()} == {Quality.GOOD})
+        link.fault = BusyError("not now", 6)  # type: ignore[attr-defined]
+        wait_for(lambda: link.status().errors > 0)
         last = of(link)["x"].values
         wait_for(lambda: {v.quality for v in link.values()} == {Quality.BAD})
         shown = of(link)["x"]
@@ -100,7 +103,9 @@ def test_values_are_of_one_publication() -> None:
 
 def test_a_plc_link_shows_what_clients_write_and_read() -> None:
     """An input is BAD until all are written; an output is GOOD once a client has read it."""
-    link = PlcLink("plc", [Tag("a", "float32", "in"), Tag("b", "float32", "in"), Tag("u", "float32", "out", safe=5.0)])
+    link = PlcLink(
+        "plc", [Tag("a", "float32", "in"), Tag("b", "float32", "in"), Tag("u", "float32", "out", safe=5.0)], PATIENCE_S
+    )
     link.start()
     link.write(np.array([1.0, 0.0]), [0])
     assert [(v.values, v.quality) for v in link.values(["a"])] == [((1.0,), Quality.BAD)]

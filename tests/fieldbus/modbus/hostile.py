@@ -26,6 +26,11 @@ class Hostile:
         """How many there were."""
         return self._device.connections
 
+    @property
+    def is_idle(self) -> bool:
+        """Has everything been heard that came on connections which are over?"""
+        return self._device.is_idle
+
     def __enter__(self) -> "Hostile":
         return self
 
@@ -34,12 +39,16 @@ class Hostile:
 
     def _serve(self, sock: socket.socket) -> None:
         stream = sock.makefile("rb")
-        while head := stream.read(7):
+        while self._comes(sock) and (head := stream.read(7)):
             tid, _, length, unit = struct.unpack(">HHHB", head)
             pdu = stream.read(length - 1)
             self.asked.append((pdu[0], pdu[1:]))
             if not self._answer(sock, tid, unit, pdu[0], pdu[1:]):
                 break
+
+    def _comes(self, sock: socket.socket) -> bool:
+        """Wait for the next request, or the end."""
+        return True
 
     def _answer(self, sock: socket.socket, tid: int, unit: int, function: int, body: bytes) -> bool:
         """Send what the mode says; gives whether the connection stays."""

@@ -1,15 +1,14 @@
 """Modbus servers that are not ours, started for a test; without one the test is skipped, saying how to get it."""
 
-import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests import need
-from tests.waiting import free_port
+from tests.waiting import free_port, is_open, wait_for
 
 HERE = Path(__file__).parent
 
@@ -60,6 +59,7 @@ def modbus_tk() -> Iterator[int]:
     slave.set_values("d", 0, [int(n % 3 == 0) for n in range(2000)])
     slave.set_values("i", 0, list(range(2000)))
     server.start()
+    wait_for(lambda: is_open(port))
     try:
         yield port
     finally:
@@ -81,8 +81,11 @@ def certificates(folder: Path, name: str = "localhost") -> tuple[str, str]:
     return certificate, key
 
 
-def stop_briefly(server: subprocess.Popen[str], seconds: float) -> None:
-    """Freeze a process: its sockets stay open and answer nothing."""
-    os.kill(server.pid, 19)
-    time.sleep(seconds)
-    os.kill(server.pid, 18)
+@contextmanager
+def frozen(server: subprocess.Popen[str]) -> Iterator[None]:
+    """Meanwhile a process stands still: its sockets stay open and answer nothing."""
+    server.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.send_signal(signal.SIGCONT)

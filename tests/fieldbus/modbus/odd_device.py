@@ -22,7 +22,7 @@ class Odd:
         most: registers of a request above which it is refused with exception 3; `most_code`: with another.
         transaction, unit: numbers that every answer has, whatever was asked.
         twice: every answer is sent two times.
-        deaf_s: nothing is heard so long after connecting; gap_s: nor sooner than this after an answer.
+        deaf_s: nothing is heard so long after connecting; gap_s: nor sooner than this after an answer is ready.
         every, code: each `every`-th request is refused with this exception.
     """
 
@@ -67,8 +67,8 @@ class Odd:
                 transaction = transaction if self.transaction is None else self.transaction
                 unit = unit if self.unit is None else self.unit
                 frame = struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
-                sock.sendall(frame * (2 if self.twice else 1))
                 hears_from = time.monotonic() + self.gap_s
+                sock.sendall(frame * (2 if self.twice else 1))
 
     def _answer(self, function: int, body: bytes) -> bytes:
         code = self._refusal(function, body)

@@ -44,6 +44,7 @@ class Serial:
     seed: int = 1
     asked: list[tuple[float, bytes]] = field(default_factory=list)
     written: dict[tuple[int, int], int] = field(default_factory=dict)
+    answered: int = 0
 
     def __enter__(self) -> "Serial":
         self.line = SerialLine()
@@ -89,6 +90,7 @@ class Serial:
                 answer = answer[:at] + bytes([answer[at] ^ self._random.randrange(1, 256)]) + answer[at + 1 :]
             if chance() < self.noise:
                 answer = self._random.randbytes(self._random.randrange(1, 12)) + answer
+            self.answered += 1
             self.line.write(answer * (2 if chance() < self.twice else 1))
 
     def answer(self, request: bytes) -> bytes:

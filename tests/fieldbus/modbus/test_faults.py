@@ -115,13 +115,12 @@ def test_after_the_cable_is_back_the_first_write_is_safe() -> None:
         link, one, _, u = link_to(device.port)
         with link:
             assert link.wait_up(PATIENCE_S)
-            u.write([55.0])
-            wait_for(lambda: (6, struct.pack(">HH", 0, 55)) in device.asked)
+            wait_for(lambda: u.write([55.0]) is None and (6, struct.pack(">HH", 0, 55)) in device.asked)
             device.mode = "cut"
             wait_for(lambda: one.read().quality is Quality.BAD)
             wait_for(lambda: time.monotonic_ns() - u.latest()[1] > TIMEOUT_S * 1e9)
             connections = device.connections
-            wait_for(lambda: device.connections > connections + 1)  # the one that was begun with 55 is over
+            wait_for(lambda: device.connections > connections + 3 and device.is_idle)  # those begun with 55 are over
             before = len(device.asked)
             device.mode = "good"
             wait_for(lambda: one.read().quality is Quality.GOOD)
@@ -151,13 +150,13 @@ def test_a_refused_output_does_not_keep_the_others_from_their_safe_values() -> N
         assert link.wait_up(PATIENCE_S)
         device.mode = "refuse_register_0"
         wait_for(lambda: link.status().state == "degraded")
-        v.write([55.0])
-        wait_for(lambda: (6, struct.pack(">HH", 50, 55)) in device.asked)
+        wait_for(lambda: v.write([55.0]) is None and (6, struct.pack(">HH", 50, 55)) in device.asked)
         device.asked.clear()
         wait_for(lambda: (6, struct.pack(">HH", 50, 9)) in device.asked)  # the task wrote no more: too old
-        v.write([55.0])
+        device.asked.clear()
+        wait_for(lambda: v.write([55.0]) is None and (6, struct.pack(">HH", 50, 55)) in device.asked)
         assert link.stop() is False, "register 0 was not confirmed"
-        assert [body for function, body in device.asked if function == 6][-1] == struct.pack(">HH", 50, 9)
+        wait_for(lambda: [body for function, body in device.asked if function == 6][-1] == struct.pack(">HH", 50, 9))
 
 
 def test_a_device_without_function_code_23_is_told_apart() -> None:
