@@ -171,6 +171,11 @@ class AdsPlc:
         """How many notifications there are, of all connections."""
         return sum(len(session.notes) for session in self._sessions)
 
+    @property
+    def is_idle(self) -> bool:
+        """Has everything been heard that came on connections which are over?"""
+        return self._device is None or self._device.is_idle
+
     def online_change(self, symbols: list[Symbol]) -> None:
         """New symbols while running: old handles are invalid, the version differs, connections stay. All at one moment."""
         with self._program:

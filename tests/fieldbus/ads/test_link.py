@@ -441,8 +441,9 @@ def test_a_notification_that_contradicts_itself_is_an_error_and_no_end(plc: AdsP
         wait_for(lambda: inputs.read().quality is Quality.GOOD and inputs.read().values[4] == 2.5)
 
 
-def test_handles_are_given_back_at_the_end(plc: AdsPlc) -> None:
+def test_handles_are_given_back_at_the_end(plc: AdsPlc, monkeypatch: pytest.MonkeyPatch) -> None:
     """A controller keeps handles of clients that have gone: an orderly end leaves none, and no notification."""
+    monkeypatch.setattr("fieldbus.ads.link._GOODBYE_S", PATIENCE_S)
     link, *_ = link_of(plc, "notify")
     with link:
         assert link.wait_up(PATIENCE_S)

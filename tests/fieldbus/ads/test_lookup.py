@@ -10,6 +10,7 @@ from fieldbus.ads.lookup import Lookup, Wanted, stopwatch
 from fieldbus.ads.protocol import Group
 from fieldbus.errors import ConnectionLostError, NoAnswerError, RefusedError
 from tests.fieldbus.ads.ads_plc import CUT, READ_WRITE, SILENT, SUM_READ_WRITE, AdsPlc, Symbol
+from tests.waiting import wait_for
 
 COUNT = 1_203
 NS = 1_000_000_000
@@ -115,8 +116,10 @@ def test_silence_of_a_device_that_is_off_does_not_end_sums(plc: AdsPlc, client: 
     for _ in range(3):
         with pytest.raises(NoAnswerError):
             looking.run(client, b"\1", True, lambda: time.monotonic_ns() + NS // 10)
+    client.close()
+    wait_for(lambda: plc.is_idle)
     plc.faults.silent = False
-    del plc.asked[:]
+    client.dial(soon())
     looking.run(client, b"\1", True, soon)
     assert {group for _, group, _ in plc.asked} == {SUM_READ_WRITE}
 

@@ -58,9 +58,24 @@ def client(take, lost=()):
     return Coe(Mailbox(FakeWire(take, lost), Node.called(1001), MAILBOXES))
 
 
+class Time:
+    """It passes where somebody looks at it, or sleeps; not where a busy machine has no time."""
+
+    def __init__(self):
+        self._now_s = 0.0
+
+    def monotonic(self):
+        self._now_s += 1e-5
+        return self._now_s
+
+    def sleep(self, seconds):
+        self._now_s += seconds
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Nobody waits long for an answer."""
+    monkeypatch.setattr(coe_client, "time", Time())
     for name in ("_ANSWER_S", "_TAKEN_S"):
         monkeypatch.setattr(coe_client, name, 0.002)
     monkeypatch.setattr(coe_client, "_WHOLE_S", 0.2)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from asyncua import Server, ua
 
-from tests.waiting import free_port
+from tests.waiting import PATIENCE_S, free_port
 
 URI = "http://example.org/line"
 TYPES = {"speed": (10, 1.5), "count": (6, 7), "on": (1, True), "level": (11, 2.5), "word": (5, 9), "big": (8, 1 << 40)}
@@ -28,7 +28,7 @@ class PlantedServer:
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(120)
+        assert self._ready.wait(5 * PATIENCE_S)  # it works for seconds on a machine of its own
         if self._error:
             raise self._error
         return self

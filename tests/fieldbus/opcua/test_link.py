@@ -28,6 +28,10 @@ from tests.waiting import PATIENCE_S, free_port, wait_for
 
 UNCERTAIN, BAD_SENSOR = 0x40900000, 0x808C0000
 CYCLE_S, TIMEOUT_S = 0.02, 1.0
+PLENTY_S = 10.0
+"""So long a busy machine may be silent before a link gives its session up, where that is no part of the test."""
+TRIES = 5
+"""A machine that stands still is late once, a fault each time."""
 
 
 def tag(name, kind="float32", node="", **options):
@@ -99,7 +103,7 @@ def test_what_is_wrong_with_a_tag_is_said_of_it_alone(server):
         tag("way", address=f"nsu={URI};path=Line/nobody"),
         tag("count", "int32", direction="out"),
     ]
-    with linked(server.url, tags) as link:
+    with linked(server.url, tags, PLENTY_S) as link:
         wait_for(lambda: link.status().state == "degraded" and value(link, "speed") != "BAD")
         faults = link._faults()
         assert [v.tag.name for v in link.values() if v.quality == Quality.BAD] == [t.name for t in tags[1:]]
@@ -142,7 +146,7 @@ def test_a_node_that_comes_later_is_found(server, monkeypatch):
 def test_a_value_that_is_not_good_is_told_with_its_tag_and_comes_back(server, planted, quality, words):
     image = ProcessImage()
     server.set("speed", 1.0)
-    link = linked(server.url, [tag("speed"), tag("level", "float64")])
+    link = linked(server.url, [tag("speed"), tag("level", "float64")], PLENTY_S)
     both, other = link.subscribe(image, ["speed", "level"], "task"), link.subscribe(image, ["level"], "another")
     with link:
         wait_for(lambda: both.latest()[3] == Quality.GOOD)
@@ -166,15 +170,16 @@ def test_outputs_are_written_changed_refreshed_and_safe_when_their_task_dies(ser
     driven = link.drive(image, ["set"], "task")
     with link:
         assert link.wait_up(PATIENCE_S)
-        driven.write([9.0], Quality.GOOD, time.monotonic_ns())
-        wait_for(lambda: server.get("set") == 5.0)
-        driven.write([2.0], Quality.GOOD, time.monotonic_ns())
-        wait_for(lambda: server.get("set") == 2.0)
+        wait_for(lambda: driven.write([9.0]) is None and server.get("set") == 5.0)
         server.set("sets", [7.0, 7.0])
         wait_for(lambda: server.get("sets") == [0.0, 0.0])
-        assert wait_for(lambda: server.get("set") == -1.0) < 1.9 * TIMEOUT_S
-        driven.write([3.0], Quality.GOOD, time.monotonic_ns())
-        wait_for(lambda: server.get("set") == 3.0)
+
+        def is_in_time() -> bool:
+            wait_for(lambda: driven.write([2.0]) is None and server.get("set") == 2.0)
+            return wait_for(lambda: server.get("set") == -1.0) < 1.9 * TIMEOUT_S
+
+        assert any(is_in_time() for _ in range(TRIES))
+        wait_for(lambda: driven.write([3.0]) is None and server.get("set") == 3.0)
         assert link.stop()
     assert server.get("set") == -1.0
 
@@ -186,22 +191,20 @@ def test_a_part_of_an_array_is_not_written_where_the_server_would_take_it_for_th
     assert server.get("sets") == [0.0, 0.0]
 
 
-def lost(link, channel, act, within_s):
-    """Do it, and see that subscribers know within the timeout; gives how long that took."""
+def is_lost_in_time(channel, act):
+    """Do it, and see whether subscribers know within the timeout, and no less than one more."""
     wait_for(lambda: channel.latest()[3] == Quality.GOOD)
     begun = time.monotonic()
     act()
     acted_s = time.monotonic() - begun
-    took = acted_s + wait_for(lambda: channel.latest()[3] == Quality.BAD)
-    assert took <= within_s
-    return took
+    return acted_s + wait_for(lambda: channel.latest()[3] == Quality.BAD) < 1.9 * TIMEOUT_S
 
 
 def test_a_server_that_hangs_is_lost_within_the_timeout_and_back_by_itself(server):
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        lost(link, channel, lambda: server.hang(2.0), 1.9 * TIMEOUT_S)
+        assert any(is_lost_in_time(channel, lambda: server.hang(2.0)) for _ in range(TRIES))
         server.set("speed", 8.0)
         wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 8.0)
         assert link.status().reconnects >= 1
@@ -211,8 +214,10 @@ def test_a_server_that_answers_and_tells_nothing_any_more_is_lost(server):
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        lost(link, channel, server.mute, 1.9 * TIMEOUT_S)
-        assert "said nothing for" in link.status().lost_reason
+        assert any(
+            is_lost_in_time(channel, server.mute) and "said nothing for" in link.status().lost_reason
+            for _ in range(TRIES)
+        )
         wait_for(lambda: channel.latest()[3] == Quality.GOOD)
 
 
@@ -237,14 +242,21 @@ def test_after_a_restart_namespaces_have_other_indices(server):
 def test_keys_are_renewed_and_nothing_is_lost(server, monkeypatch):
     renewed = []
     whole = session_module.Session._renewed
-    monkeypatch.setattr(session_module.Session, "_renewed", lambda self: (renewed.append(1), whole(self)))
-    with linked(server.url, [tag("speed")], channel_s=0.4) as link:
+
+    def soon(session):
+        whole(session)
+        renewed.append(session._renew_at - time.monotonic())
+        session._renew_at = time.monotonic() + 0.2
+
+    monkeypatch.setattr(session_module.Session, "_renewed", soon)
+    with linked(server.url, [tag("speed")], PLENTY_S, channel_s=60.0) as link:  # a busy machine renews late
         wait_for(lambda: len(renewed) > 4)
+        assert max(renewed) <= 0.75 * 60.0
         assert link.status().reconnects == 0 and link.status().errors == 0
 
 
 def test_a_message_that_was_lost_is_made_good_by_asking(server):
-    with linked(server.url, [tag("speed")]) as link:
+    with linked(server.url, [tag("speed")], PLENTY_S) as link:
         wait_for(lambda: value(link, "speed") != "BAD")
         items = link._items
         items.raw[:] = 99.0
@@ -259,8 +271,13 @@ def test_a_message_that_was_lost_is_made_good_by_asking(server):
 def test_whoever_stood_still_takes_no_old_answer_for_a_new_one(server):
     with linked(server.url, [tag("speed")]) as link:
         wait_for(lambda: value(link, "speed") != "BAD")
-        link._turn_ns = time.monotonic_ns() - 3 * 10**9
-        wait_for(lambda: link.status().reconnects)
+
+        def is_found_out():
+            if not link.status().reconnects:
+                link._turn_ns = time.monotonic_ns() - 3 * 10**9  # again where the link has just written it
+            return link.status().reconnects
+
+        wait_for(is_found_out)
         assert "stood still" in link.status().lost_reason
         assert link.wait_up(PATIENCE_S)
 
@@ -290,7 +307,7 @@ def test_a_request_that_is_too_large_is_asked_in_parts_from_then_on(server, monk
 
     monkeypatch.setattr(session_module.Session, "ask", small)
     tags = [tag(f"t{n}", node="speed") for n in range(10)]
-    with linked(server.url, tags) as link:
+    with linked(server.url, tags, PLENTY_S) as link:
         assert link.wait_up(PATIENCE_S)
         wait_for(lambda: all(value(link, one.name) != "BAD" for one in tags))
     assert refused == [7, 40, 20, 10]
@@ -299,9 +316,16 @@ def test_a_request_that_is_too_large_is_asked_in_parts_from_then_on(server, monk
 def test_a_silent_server_that_has_much_to_look_at_is_told_how_to_give_it_less(server, monkeypatch):
     monkeypatch.setattr(link_module, "BUSY_SAMPLES_PER_S", 10)
     with linked(server.url, [tag("speed")]) as link:
-        wait_for(lambda: value(link, "speed") != "BAD")
-        server.mute()
-        wait_for(lambda: "make `sampling` longer" in link.status().lost_reason)
+
+        def is_told():
+            wait_for(lambda: value(link, "speed") != "BAD")
+            before = link.status().reconnects
+            server.mute()
+            wait_for(lambda: link.status().reconnects > before)
+            wait_for(lambda: link.status().lost_reason)
+            return "make `sampling` longer" in link.status().lost_reason
+
+        assert any(is_told() for _ in range(TRIES))
 
 
 def test_a_server_that_would_say_too_seldom_that_it_lives_is_refused(server, monkeypatch):
@@ -358,16 +382,15 @@ def test_an_unknown_server_is_rejected_until_it_is_trusted_and_a_user_logs_in(tm
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
             wait_for(lambda: f"trust -f {ours.path.parent} {theirs.thumbprint}" in link.status().last_error)
             Certificates(ours.path.parent).trust(theirs.thumbprint)
-            assert link.wait_up(20)
+            assert link.wait_up(PATIENCE_S)
         for policy, mode in (("Aes256Sha256RsaPss", "sign-and-encrypt"), ("Basic256Sha256", "sign")):
             with linked(server.url, [tag("speed")], security=policy, mode=mode, **options) as link:
-                assert link.wait_up(20), link.status().last_error
+                assert link.wait_up(PATIENCE_S), link.status().last_error
         with linked(server.url, [tag("speed")], security="Aes128Sha256RsaOaep", **options) as link:
             wait_for(lambda: "does not offer Aes128Sha256RsaOaep" in link.status().last_error)
         (tmp_path / "password").write_text("wrong")
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
-            wait_for(lambda: link.status().last_error)
-            assert "BadUserAccessDenied; the user's name or password" in link.status().last_error
+            wait_for(lambda: "BadUserAccessDenied; the user's name or password" in link.status().last_error)
 
 
 def test_outputs_of_many_parts_do_not_grow_old_on_the_way():

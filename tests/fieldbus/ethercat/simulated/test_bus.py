@@ -19,8 +19,12 @@ from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SECOND_SLAVES, 
 from tests.fieldbus.ethercat.simulated.datagrams import COUNT, Datagram, at, pack, unpack
 from tests.waiting import wait_for
 
-MICROSECONDS = 200_000
+MICROSECONDS = 5_000_000
 """So long a master may wait for what usually takes 50 us: the machine has other work."""
+WATCHDOG_MS = 6000
+"""So long slaves wait for outputs of a master that has no time."""
+TRIES = 5
+"""A machine that does not stamp in time yet does so soon; a fault is there each time."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def exchange(master):
     return master.receive_processdata(MICROSECONDS)
 
 
-def operational(pysoem, master, slaves):
+def operational(pysoem, master, slaves, is_right=lambda: True):
     """Bring all slaves to OP. It gives an answer 2 ms, and here it may have no processor for longer: then it begins again."""
 
     def is_configured():
@@ -43,7 +47,9 @@ def operational(pysoem, master, slaves):
             return False
         master.config_map()
         master.config_dc()
-        return master.state_check(pysoem.SAFEOP_STATE, 500_000) == pysoem.SAFEOP_STATE
+        for slave in master.slaves:
+            slave.set_watchdog("processdata", WATCHDOG_MS)
+        return master.state_check(pysoem.SAFEOP_STATE, 500_000) == pysoem.SAFEOP_STATE and is_right()
 
     def is_operational():
         exchange(master)
@@ -72,9 +78,11 @@ def test_pysoem_brings_slaves_to_op(pysoem):
     with network(), BusProcess(SLAVES, ["mirror", "mirror:4", "mirror:8"]) as bus:
         master = pysoem.Master()
         master.open(MASTER)
-        operational(pysoem, master, 3)
-        assert len({slave.id for slave in master.slaves}) == 3
-        assert registers(bus, 0x0928, 4, 3) == [0, 500, 1000]
+
+        def is_measured():
+            return len({slave.id for slave in master.slaves}) == 3 and registers(bus, 0x0928, 4, 3) == [0, 500, 1000]
+
+        operational(pysoem, master, 3, is_measured)
         master.slaves[1].output = b"abcd"
         wait_for(lambda: exchange(master) == 9 and master.slaves[1].input == b"abcd")
         bus.order({"do": "power", "slave": 2, "on": False})
@@ -140,9 +148,12 @@ def test_a_frame_comes_when_the_kernel_has_it():
             esc = bus.escs[0]
             return began, int(esc.word("anchor_ns")) + shown - int(esc.word("local_ns")) - int(esc.word("at_ns")), ended
 
+        def is_of_its_time():
+            began, came, ended = clock(0.05)
+            return began <= came < ended
+
         clock(0)  # the kernel begins to stamp
-        began, came, ended = clock(0.05)
-        assert began <= came < ended
+        assert any(is_of_its_time() for _ in range(TRIES))
 
 
 def test_another_master_finds_the_same():
@@ -166,15 +177,18 @@ def test_another_master_finds_the_same():
             return sizes == [(2, 2), (4, 4)]  # it takes an answer that was late for none, and a size for 0
 
         wait_for(is_operational)
-        slaves = master.slaves()
-        slaves[1].set_output_bytes(b"abcd")
 
         def is_back():
+            if states() != [8, 8] and not is_operational():  # its watchdog has expired: this process had no time
+                return False
+            master.slaves()[1].set_output_bytes(b"abcd")
             master.process_data_no_check()
-            return bytes(slaves[1].input_data) == b"abcd"
+            return bytes(master.slaves()[1].input_data) == b"abcd" and states() == [8, 8]
+
+        def states():
+            return [slave["al_status"] for slave in bus.order({"do": "state"})["slaves"]]
 
         wait_for(is_back)
-        assert [slave["al_status"] for slave in bus.order({"do": "state"})["slaves"]] == [8, 8]
 
 
 @pytest.mark.parametrize(
