@@ -26,6 +26,8 @@ from tests.waiting import PATIENCE_S, wait_for
 
 NS = 1_000_000_000
 SAFE = -1.0
+TRIES = 5
+"""A machine that stands still for long hides a moment once, a fault each time."""
 TAGS = [
     Tag("x", "float32", "in", address=ModbusAddress("holding", 100)),
     Tag("u", "float32", "out", safe=SAFE, address=ModbusAddress("holding", 0)),
@@ -137,10 +139,16 @@ def test_what_is_read_at_the_tick_is_sent_in_the_same_cycle(plant: Plant) -> Non
 def test_a_device_that_does_not_answer_keeps_no_tick(plant: Plant) -> None:
     """STALE, then BAD and safe, while cycles go on; what comes at last is drained, and values are right afterwards."""
     with Scheduler([plant.task(0.02, 0.005)]) as scheduler:
-        wait_for(lambda: plant.seen.read().quality == Quality.GOOD)
-        plant.device.go.clear()
-        wait_for(lambda: plant.seen.read().quality == Quality.STALE)
-        wait_for(lambda: plant.seen.read().quality == Quality.BAD)
+
+        def is_stale_first() -> bool:
+            plant.device.go.set()
+            wait_for(lambda: plant.seen.read().quality == Quality.GOOD)
+            plant.device.go.clear()
+            seen: set[Quality] = set()
+            wait_for(lambda: seen.add(plant.seen.read().quality) is None and Quality.BAD in seen)
+            return Quality.STALE in seen
+
+        assert any(is_stale_first() for _ in range(TRIES))
         before = scheduler.stats()["control"].cycles
         wait_for(lambda: scheduler.stats()["control"].cycles > before + 20)
         assert scheduler.stats()["control"].safe > 0
@@ -167,7 +175,7 @@ def test_while_no_task_cycles_the_device_gets_safe_values_and_inputs_are_read(pl
 
 def test_a_link_that_is_stopped_leaves_safe_values() -> None:
     """Though its task goes on: the last that the device got, and confirmed, is safe."""
-    plant = Plant()
+    plant = Plant(timeout_s=3.0)
     with plant.device:
         plant.link.start()
         plant.link.wait_up(PATIENCE_S)

@@ -169,8 +169,8 @@ def test_tasks_of_several_periods_stay_on_one_grid_and_change_at_one_tick() -> N
         result = scheduler.update(slot, scale(4))
         assert (result.activation_ns - scheduler.epoch_ns) % 12_000_000 == 0
         wait_for(lambda: all(y.read().values[0] == 4 for _, _, y in built))
-        stats = scheduler.stats()
-        behind_ns = scheduler.now_ns() - max(s.due_ns for s in stats.values())
+        now_ns, stats = scheduler.now_ns(), scheduler.stats()
+        behind_ns = now_ns - max(s.due_ns for s in stats.values())
     assert leader.asked
     for s in stats.values():
         assert (s.due_ns - scheduler.epoch_ns) % s.period_ns == 0

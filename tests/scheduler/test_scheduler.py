@@ -27,8 +27,10 @@ from scheduler.task_block import Control
 from tests.counting import least
 from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
+TRIES = 5
+"""A machine that stands still takes the time of one, a fault is there each time."""
 STEPS = str(Path(__file__).with_name("step_native.py"))
 
 
@@ -57,8 +59,8 @@ def test_tasks_run_on_one_grid_and_leave_safe_outputs() -> None:
     b, _, yb = task("b", model, 0.002, value=5)
     with Scheduler([a, b]) as scheduler:
         wait_for(lambda: min(s.cycles for s in scheduler.stats().values()) > 20)
-        assert (ya.read().values[0], yb.read().values[0]) == (3, 15)
-        assert ya.read().quality == Quality.GOOD
+        wait_for(lambda: (ya.read().values[0], yb.read().values[0]) == (3, 15))  # safe where three cycles were late
+        wait_for(lambda: ya.read().quality == Quality.GOOD)
         running = scheduler.stats()
     assert running["a"].state == State.RUNNING
     assert all((s.first_due_ns - scheduler.epoch_ns) % s.period_ns == 0 for s in running.values())
@@ -126,10 +128,14 @@ def test_a_held_gil_does_not_stop_the_ticks() -> None:
     t, _, _ = task("t", scale(1))
     with Scheduler([t]) as scheduler:
         wait_for(lambda: scheduler.stats()["t"].cycles > 10)
-        before = scheduler.stats()["t"]
-        ctypes.PyDLL(None).usleep(300_000)  # PyDLL: called with the GIL held
+
+        def goes_on() -> bool:
+            before = scheduler.stats()["t"].cycles
+            ctypes.PyDLL(None).usleep(300_000)  # PyDLL: called with the GIL held
+            return scheduler.stats()["t"].cycles - before > 50  # none, if it needed the GIL
+
+        assert any(goes_on() for _ in range(TRIES))
         after = scheduler.stats()["t"]
-    assert after.cycles - before.cycles > 50  # none, if it needed the GIL
     assert after.cycles + after.missed == (after.due_ns - after.first_due_ns) // after.period_ns
 
 
@@ -228,7 +234,7 @@ def faults_of_a_million() -> tuple[int, ...]:
     runner = TaskRunner(built, rt_engine.ModelSlot(scale(1, 16)), clock)
     state[:] = 1, 1_000_001, runner.memory.address  # the control word is the first of TASK
     runner.start(lambda: None)
-    assert runner.join(60)
+    assert runner.join(5 * PATIENCE_S)
     s = runner.stats()
     assert (s.cycles, s.missed, s.overruns) == (1_000_000, 0, 0)
     assert y.read().counter == 1_000_001
@@ -249,7 +255,9 @@ def test_planted_page_faults_are_counted() -> None:
         wait_for(lambda: scheduler.stats()["t"].cycles > 20)
         before = scheduler.stats()["t"].usage.minor_faults
         runner.memory._step_state.view(np.int64)[:2] = address, 50
-        wait_for(lambda: scheduler.stats()["t"].cycles > 120)
+        wait_for(lambda: runner.memory._step_state.view(np.int64)[2] == 50)
+        cycles = scheduler.stats()["t"].cycles
+        wait_for(lambda: scheduler.stats()["t"].cycles > cycles + 1)
         after = scheduler.stats()["t"].usage.minor_faults
     assert after - before >= 50
 
@@ -386,7 +394,7 @@ def test_no_tick_mixes_versions_and_none_is_missed() -> None:
     for runner in runners.values():
         runner.tell(Control.STOP)
     lockstep.let_each_end()
-    assert all(runner.join(5) for runner in runners.values())
+    assert all(runner.join(PATIENCE_S) for runner in runners.values())
     stats = {name: runner.stats() for name, runner in runners.items()}
     assert all(s.missed == 0 and s.switches == 200 for s in stats.values())
     both = sorted(published["a"].keys() & published["b"].keys())
@@ -446,7 +454,7 @@ def test_stopping_a_scheduler_whose_task_hangs_leaves_it_safe() -> None:
     with pytest.raises(SchedulerError, match="'t' has not ended: it hangs"):
         scheduler.start()
     release.set()
-    assert scheduler._runners["t"].join(5)
+    assert scheduler._runners["t"].join(PATIENCE_S)
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
@@ -482,7 +490,7 @@ def test_a_thread_that_never_gets_ready_does_not_hang_the_start(monkeypatch: pyt
         patch.setattr(scheduler._runners["a"].thread, "_main", lambda ready: None)
         with pytest.raises(SchedulerError, match="not ready within"):
             scheduler.start()
-    assert not any(runner.is_alive for runner in scheduler._runners.values())
+    wait_for(lambda: not any(runner.is_alive for runner in scheduler._runners.values()))
     assert yb.read().counter == 0 or yb.read().quality == Quality.BAD
     with scheduler:
         wait_for(lambda: scheduler.stats()["b"].cycles > 0)
@@ -537,9 +545,14 @@ def test_unknown_slot_is_refused() -> None:
 
 def test_measure_wakeup_counts_every_cycle() -> None:
     """The wake-up histogram of an empty task has about one entry per period."""
-    histogram = measure_wakeup(period_s=0.001, seconds=0.3)
-    assert 50 <= histogram.count <= 400
-    assert 0 < histogram.min <= histogram.percentile(50) <= histogram.max
+
+    def is_one_a_period() -> bool:
+        begun_s = time.monotonic()
+        histogram = measure_wakeup(period_s=0.001, seconds=0.3)
+        assert histogram.count <= 1000 * (time.monotonic() - begun_s) + 1
+        return histogram.count >= 50 and 0 < histogram.min <= histogram.percentile(50) <= histogram.max
+
+    assert any(is_one_a_period() for _ in range(TRIES))
 
 
 def test_tags_give_channels_of_arrays() -> None:

@@ -23,6 +23,7 @@ from tests.scheduler.fakes import step_of
 from tests.scheduler.models import scale
 from tests.scheduler.test_scheduler import Lockstep, fast_clock, task, wait_for
 from tests.scheduler.versions import TEMPLATE, TERMS, Run, Versions, tells
+from tests.waiting import PATIENCE_S
 
 FAR, BEYOND = 1_000_000, 9_999_999.0
 """What lies between two versions: no run is so long that the old one counts to it."""
@@ -101,7 +102,7 @@ class Threads:
         for runner in self.runners.values():
             runner.tell(Control.STOP)
         self.lockstep.let_each_end()
-        assert all(runner.join(5) for runner in self.runners.values())
+        assert all(runner.join(PATIENCE_S) for runner in self.runners.values())
 
     def wait(self, ticks: int) -> None:
         """So many milliseconds of the tasks' clock."""
@@ -198,7 +199,7 @@ def faults_of_two_versions(step: str) -> tuple[int, ...]:
     getattr(SlotChange({slot: scale(2, 16)}, watching=watching), step)()
     state[:] = 1, 100_001, runner.memory.address  # the control word is the first of TASK
     runner.start(lambda: None)
-    assert runner.join(60)
+    assert runner.join(5 * PATIENCE_S)
     s, second = runner.stats(), runner.second()
     assert second is not None
     assert (s.cycles, s.missed, second.ran, second.skipped) == (100_000, 0, 100_000, 0)
@@ -219,7 +220,7 @@ def test_a_scheduler_changes_two_slots_together() -> None:
         change = scheduler.change({slots[0]: scale(2), slots[1]: scale(3)}, {"a": Terms(tolerance=0.5)})
         change.shadow()
         wait_for(lambda: all((s := scheduler.second(n)) and s.ran + s.skipped > 5 for n in "ab"))
-        assert (ya.read().values[0], yb.read().values[0]) == (1, 1)
+        wait_for(lambda: (ya.read().values[0], yb.read().values[0]) == (1, 1))
         change.trial()
         wait_for(lambda: (ya.read().values[0], yb.read().values[0]) == (2, 3))
         assert [slot.version for slot in slots] == [1, 1]
@@ -266,7 +267,7 @@ def test_a_task_that_starts_anew_begins_with_both_versions_as_new() -> None:
     change = scheduler.change({slot: TEMPLATE}, {"a": TERMS})
     with scheduler:
         change.shadow()
-        wait_for(lambda: y.read().values[0] > 1005)
+        wait_for(lambda: y.read().values[0] > 1005 and scheduler.second("a").ran > 0)  # type: ignore[union-attr]
     (reader,) = slot.readers
     assert all(context.state["before"][0] > 0 for context in reader.arrangement.contexts)
     with scheduler:

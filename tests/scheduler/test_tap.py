@@ -229,7 +229,7 @@ def test_a_tick_that_is_done_again_says_so_and_has_a_checkpoint_of_the_old_versi
 
 def doubles(name: str, x: Channel, y: Channel) -> Task:
     inputs, outputs = (Input(tensor="x", channel=x),), (Output(tensor="y", channel=y),)
-    return Task(name=name, model=scale(2.0), period_s=0.001, inputs=inputs, outputs=outputs)
+    return Task(name=name, model=scale(2.0), period_s=0.001, inputs=inputs, outputs=outputs, guard=ANY_AGE)
 
 
 def test_a_scheduler_records_the_tasks_that_it_is_told_to(tmp_path):

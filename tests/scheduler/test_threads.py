@@ -14,6 +14,7 @@ from scheduler.supervisor import Supervisor
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
 from tests.scheduler.fakes import EPOCH, PERIOD, Bench, FakeClock, FakeModel, bench, channel, spec
+from tests.waiting import wait_for
 
 Work = Callable[[int], int]
 """Number of a task's run -> how long it takes, ns."""
@@ -241,9 +242,5 @@ def test_a_scheduler_runs_tasks_of_one_core_in_one_thread() -> None:
     with Scheduler(tasks) as scheduler:
         names = {thread.name for thread in threading.enumerate() if thread.name in ("rt-a", "rt-b", "rt-c")}
         assert names == {"rt-a", "rt-c"}
-        for _ in range(500):
-            if min(s.cycles for s in scheduler.stats().values()) > 10:
-                break
-            threading.Event().wait(0.01)
-        assert min(s.cycles for s in scheduler.stats().values()) > 10
+        wait_for(lambda: min(s.cycles for s in scheduler.stats().values()) > 10)
     assert {s.state for s in scheduler.stats().values()} == {State.STOPPED}
