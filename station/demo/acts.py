@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar, Final, Generic, TypeVar
 
 from station.demo import recorded
@@ -21,6 +22,8 @@ from station.show.snapshot import Snapshot
 
 TRIES: Final = 5
 LOOK_CLOSELY_S: Final = 0.04
+LATE_S: Final = 0.2
+"""A look that comes so much later than it was meant to shows nothing of what happened meanwhile."""
 LookT = TypeVar("LookT", bound=StationLook)
 Act = Callable[[], AsyncIterator[Check]]
 
@@ -55,6 +58,8 @@ class Acts(ABC, Generic[LookT]):
     def __init__(self, station: StationProcess, screen: Screen) -> None:
         self.record = Record()
         self._station, self._screen = station, screen
+        self._late_s = 0.0
+        """How late the latest look of this try was."""
 
     @abstractmethod
     async def _look(self) -> LookT:
@@ -71,17 +76,21 @@ class Acts(ABC, Generic[LookT]):
     async def _attempt(self, act: Act) -> None:
         for left in reversed(range(self.tries)):
             before, known, results = await self._look(), len(self.record.intervals), []
+            self._late_s = 0.0
             async for check in act():
                 self._screen.show(check)
                 results.append(check)
             failed = next((check for check in results if not check.ok), None)
-            excuse = await self._excuse(before, known) if failed else ""
+            excuse = ", ".join(filter(None, (await self._excuse(before, known), self._lateness()))) if failed else ""
             if not (failed and excuse and left):
                 break
             self.record.retold.append(f"{failed.claim}: {failed.evidence}; {excuse}")
             self._screen.say(f"but this computer was too busy for it ({excuse}): once more", "yellow")
             await self._gather()
         self.record.claims += results
+
+    def _lateness(self) -> str:
+        return f"a look came {self._late_s * 1000:.0f} ms late" if self._late_s >= LATE_S else ""
 
     def _introduce(self, first: Snapshot, more: str = "") -> None:
         """Say that the station runs, and what it was not granted."""
@@ -93,11 +102,14 @@ class Acts(ABC, Generic[LookT]):
 
     async def _watch(self, seconds: float, every_s: float = 0.0) -> list[LookT]:
         """Look again and again for so long; gives all looks, one at least."""
+        begin_ns, every_s = time.monotonic_ns(), every_s or self.every_s
         until_s = time.monotonic() + seconds
         looks = [await self._look()]
         while (left_s := until_s - time.monotonic()) > 0:
-            await asyncio.sleep(min(every_s or self.every_s, left_s))
+            await asyncio.sleep(min(every_s, left_s))
             looks.append(await self._look())
+        longest_ns = max(b - a for a, b in pairwise((begin_ns, *(look.answered_ns for look in looks))))
+        self._late_s = max(self._late_s, longest_ns / 1e9 - every_s)
         return looks
 
     async def _watch_command(self, seconds: float, *words: str, every_s: float) -> tuple[Answer, list[LookT]]:

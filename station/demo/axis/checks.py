@@ -17,6 +17,8 @@ SOFT_RMS_RAD: Final = 0.6
 AS_GOOD_AGAIN: Final = 2.0
 KNOWN_S: Final = 0.3
 """So long after the power went the tags of the drive have to be BAD: the link's timeout, and time to look."""
+SILENT_FRAMES: Final = 20
+"""So many of them, one a millisecond, and the simulated slaves were silent for the link's timeout: they did not get the processor."""
 INIT, SAFE_OP, STATE_BITS = 1, 4, 0x0F
 
 
@@ -90,6 +92,14 @@ def back_by_itself(on_ns: int, back: AxisLook | None) -> Check:
     if back is None:
         return Check(claim, False, "it did not")
     return Check(claim, True, f"{(back.answered_ns - on_ns) / 1e9:.1f} s after its power")
+
+
+def disturbance(before: AxisLook, after: AxisLook) -> str:
+    """Signs that the computer did not run station and slaves on time, in words."""
+    missed = after.missed_since(before)
+    lost = (after.link.count("frames_lost") or 0) - (before.link.count("frames_lost") or 0)
+    signs = {f"{missed} ticks missed": missed > 0, f"{lost} frames did not come back in time": lost >= SILENT_FRAMES}
+    return ", ".join(words for words, found in signs.items() if found)
 
 
 def ended(answer: Answer, drive: str, slaves: Sequence[Mapping[str, Any]]) -> Check:

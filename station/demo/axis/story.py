@@ -61,8 +61,7 @@ class AxisStory(Acts[AxisLook]):
             await self._attempt(act)
 
     async def _excuse(self, before: AxisLook, known: int) -> str:
-        missed = (await self._look()).missed_since(before)
-        return f"{missed} ticks missed" if missed else ""
+        return checks.disturbance(before, await self._look())
 
     async def _gather(self) -> None:
         await self._until_held()

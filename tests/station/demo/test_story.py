@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -69,6 +71,28 @@ def test_attempts(missed: int, results: list[Check], played: int, ok: bool) -> N
     assert len(story.record.retold) == played - 1
     assert story.output.getvalue().count("once more") == played - 1
     assert story.output.getvalue().count("✗ it happened: not seen") == played - ok
+
+
+@pytest.mark.parametrize(("held_s", "played"), [(0.1, 1), (0.3, 2)])
+def test_who_did_not_look_in_time_tries_again(held_s: float, played: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's own process stood still in its first try, and nobody missed a tick."""
+    story, now_s = Rehearsal(0), [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], monotonic_ns=lambda: round(now_s[0] * 1e9))
+    monkeypatch.setattr("station.demo.acts.time", clock)
+
+    async def seen() -> Look:
+        now_s[0] += held_s if story.played == 1 else 0.0
+        return replace(missing(1_000 * (story.played + 1), 0), answered_ns=clock.monotonic_ns())
+
+    async def act() -> AsyncIterator[Check]:
+        story.played += 1
+        await Story._watch(story, 0.0, 0.04)
+        yield GOOD if story.played == 2 else BAD
+
+    monkeypatch.setattr(story, "_look", seen)
+    asyncio.run(story._attempt(act))
+    assert story.played == played
+    assert [told.rpartition("; ")[2] for told in story.record.retold] == ["a look came 260 ms late"] * (played - 1)
 
 
 class PlcRehearsal(PlcStory):

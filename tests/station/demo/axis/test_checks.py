@@ -24,10 +24,10 @@ def task(name, **more):
     return replace(made, **more)
 
 
-def look(at_ms, off_rad=0.0, drive="OPERATION_ENABLED", note="", lost=(), **of_axis):
+def look(at_ms, off_rad=0.0, drive="OPERATION_ENABLED", note="", lost=(), frames_lost=0, **of_axis):
     link = LinkView(
         name="bus", device="", state="up", round_trip=NO_LATENCY, reads=1, writes=1, errors=0, reconnects=0,
-        safe_writes=0, last_error="", note=note,
+        safe_writes=0, last_error="", note=note, frames_lost=frames_lost,
     )  # fmt: skip
     tasks = (task("axis", **of_axis), task("setpoint", cycles=100 + at_ms))
     snapshot = Snapshot("demo", 1, 0.0, tasks, (link,), {}, ())
@@ -81,6 +81,15 @@ def test_outputs_are_safe_meanwhile_and_who_is_lost_is_named():
 def test_it_comes_back_or_not():
     assert checks.back_by_itself(0, look(400)).evidence == "0.4 s after its power"
     assert not checks.back_by_itself(0, None).ok
+
+
+def test_a_busy_computer_is_seen_by_ticks_and_by_frames():
+    """What a drive without power costs is no excuse."""
+    calm = look(0, frames_lost=7)
+    assert checks.disturbance(calm, look(1, frames_lost=9)) == ""
+    assert checks.disturbance(calm, look(1, frames_lost=307)) == "300 frames did not come back in time"
+    missed = look(1, counters={"missed": 3, "safe": 0, "held": 0})
+    assert checks.disturbance(calm, missed) == "3 ticks missed"
 
 
 def test_the_end_is_in_order():
