@@ -178,8 +178,8 @@ class Pieces:
 
     @property
     def open(self) -> tuple[Piece, ...]:
-        """Those that are being written."""
-        return tuple(piece for _, piece in self._open.values())
+        """Those that are being written. Any thread."""
+        return tuple(piece for _, piece in tuple(self._open.values()))  # a copy at once: the writer's thread changes it
 
     def of(self, episode: Episode) -> Piece:
         """The file of an episode, made where there is none, or where the one before is full. Raises OSError."""
