@@ -198,8 +198,8 @@ class Link(ABC):
         log.log(level, "link %s: %s", self.name, visible(sentence), extra={"link": self.name})
 
     def _failed(self, reason: str) -> None:
-        self._counts["errors"] += 1
         self._last_error = reason
+        self._counts["errors"] += 1  # behind it: who sees the count finds the reason
 
     def _enter(self, state: State) -> None:
         assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from station.errors import AlreadyRunningError, UnsafeSocketError
 from station.file.reading import StationFile
 from station.file.view import link_of
-from station.machine.claims import Kind, claim, drain, holder
+from station.machine.claims import NOT_SAID, Kind, claim, drain, holder
 from station.running.finding import identity
 from station.terms.tables import TagTable
 
@@ -63,7 +63,7 @@ class Held:
         known = identity(path)
         claimed = claim("station", known)
         if claimed is None:
-            by = holder("station", known)
+            by = holder("station", known) or NOT_SAID
             raise AlreadyRunningError(f"{path} runs already, as {by}; stop it first: rt-engine stop {path}")
         self.answering = self._stack.enter_context(claimed)
         lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -86,7 +86,7 @@ class Held:
         users = {device: name for name, table in links.items() for device in table.reserved(outputs.get(name, ()))}
         for device, link in users.items():
             if not self._hold("device", device):
-                by, table = holder("device", device), links[link]
+                by, table = holder("device", device) or NOT_SAID, links[link]
                 uses = "is used" if table.is_reserved_to_read else "is written"
                 raise AlreadyRunningError(f"link {link}: {device} {uses} by {by}; {table.free_words.format(link=link)}")
 
