@@ -21,7 +21,7 @@ from station.errors import ExitCode, NotRunningError
 from station.running.asking import fetch_status
 from station.running.places import socket_path
 from tests import ROOT
-from tests.station.stations import STATION, write_station
+from tests.station.stations import ENDS, STATION, write_station
 from tests.waiting import wait_for
 
 HEAVY = ("numba", "torch", "sklearn", "onnxruntime")
@@ -101,10 +101,10 @@ def test_a_command_imports_no_other():
 
 def test_run_imports_no_compiler(tmp_path):
     """A run from file to report imports neither Numba nor a training library."""
-    path = write_station(tmp_path)
+    path = write_station(tmp_path, device=ENDS)
     code = (
         "import sys, station.cli\nfrom typer.testing import CliRunner\n"
-        f"r = CliRunner().invoke(station.cli.app, ['run', {str(path)!r}, '--seconds', '0.3'])\n"
+        f"r = CliRunner().invoke(station.cli.app, ['run', {str(path)!r}])\n"
         f"print(r.exit_code, [m for m in {HEAVY!r} if m in sys.modules], r.output)"
     )
     rt_engine("kernels")
@@ -144,7 +144,7 @@ def test_a_health_check_loads_nothing_but_the_command_line(tmp_path):
 
 def test_run_for_a_time(tmp_path):
     """`run --seconds` runs, says how it went, and writes the report into the folder that the file names."""
-    text = rt_engine("run", write_station(tmp_path), "--seconds", "1")
+    text = rt_engine("run", write_station(tmp_path), "--seconds", "2")
     assert re.search(r"All [\d,]+ cycles met their deadline|ticks did not run", text)
     assert "sim: safe values written, confirmed by the device" in text
     pages = list((tmp_path / "reports").glob("bench-*.html"))
@@ -307,15 +307,15 @@ def test_run_with_a_bad_file(tmp_path):
 
 def test_report_folder_not_writable(tmp_path):
     """A report folder that cannot be written is a warning at the end; the run was good all the same."""
-    path = write_station(tmp_path)
-    text = rt_engine("run", path, "--seconds", "1", "--report", tmp_path / "mean.onnx" / "reports")
+    path = write_station(tmp_path, device=ENDS)
+    text = rt_engine("run", path, "--report", tmp_path / "mean.onnx" / "reports")
     assert "warning: the report could not be written to" in text
     assert re.search(r"^report .*rt-engine-\d+/reports/bench-.*html$", text, re.MULTILINE)
 
 
 def test_doctor():
     """`doctor` names facts, measures, and gives its verdict; `--json` is for programs."""
-    command = [sys.executable, "-m", "station", "doctor", "--seconds", "0.2"]
+    command = [sys.executable, "-m", "station", "doctor", "--seconds", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode in (ExitCode.OK, ExitCode.FAILED)  # this machine may have a bad shortcoming
     assert "SIMD" in done.stdout
@@ -348,9 +348,9 @@ def test_module_and_usage():
 
 
 def test_run_with_a_full_disk_behind_stdout(tmp_path):
-    """With stdout on a full disk the station still runs its time and writes its report."""
-    path = write_station(tmp_path)
-    command = [sys.executable, "-m", "station", "run", str(path), "--seconds", "0.5"]
+    """With stdout on a full disk the station still runs until it is asked to end, and writes its report."""
+    path = write_station(tmp_path, device=ENDS)
+    command = [sys.executable, "-m", "station", "run", str(path)]
     with open("/dev/full", "w") as full:
         subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False, cwd=ROOT)
     (report,) = (tmp_path / "reports").glob("*.json")
@@ -359,7 +359,7 @@ def test_run_with_a_full_disk_behind_stdout(tmp_path):
 
 def test_run_without_a_place_for_the_socket(tmp_path):
     """Where the control socket cannot be made, the station runs all the same, with a warning."""
-    text = rt_engine("run", write_station(tmp_path), "--seconds", "1", "--socket", tmp_path / "none" / "x.sock")
+    text = rt_engine("run", write_station(tmp_path, device=ENDS), "--socket", tmp_path / "none" / "x.sock")
     assert "warning: no control socket" in text
     assert "confirmed by the device" in text
 
@@ -374,7 +374,7 @@ def test_a_run_in_which_nothing_worked_is_no_success(tmp_path):
     """A device that always fails: the exit code is 1, and the terminal and the report say what was safe, and why."""
     path = write_station(tmp_path)
     (tmp_path / "device.py").write_text("def device(outputs):\n    return 1 / 0\n")
-    text = rt_engine("run", path, "--seconds", "0.5", code=ExitCode.FAILED)
+    text = rt_engine("run", path, "--seconds", "2", code=ExitCode.FAILED)
     assert re.search(r"axis: outputs were safe in all \d+ cycles: inputs bad", text)
     assert "sim was never up" in text
     assert "Safe values NOT confirmed by: sim" in text
@@ -428,7 +428,7 @@ LOCALES = (
         (["check", "größe.onnx"], 0),
         (["symbols"], 0),
         (["inspect", "größe.onnx", "--seconds", "0.01"], 0),
-        (["run", "--seconds", "1"], 0),
+        (["run"], 0),
         (["doctor", "--seconds", "0.01"], None),
         (["schema", "--markdown"], 0),
         (["check", "größer.onnx"], 3),
@@ -437,7 +437,8 @@ LOCALES = (
 )
 def test_every_command_works_whatever_the_locale(tmp_path, locale, words, code):
     """Station files and the file names in them are UTF-8; what the terminal's charset lacks is shown as an escape."""
-    path = write_station(tmp_path, STATION.replace("mean.onnx", "größe.onnx").replace("a = {}", 'a = { unit = "µm" }'))
+    text = STATION.replace("mean.onnx", "größe.onnx").replace("a = {}", 'a = { unit = "µm" }')
+    path = write_station(tmp_path, text, ENDS)
     (tmp_path / "mean.onnx").rename(tmp_path / "größe.onnx")
     path.write_text(path.read_text(encoding="utf-8") + "# 液位\n", encoding="utf-8")
     environment = {**os.environ, **locale, "PYTHONPATH": str(ROOT)}

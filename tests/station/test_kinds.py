@@ -225,6 +225,7 @@ file = "mean.onnx"
 type = "shelf"
 path = "values.txt"
 cycle = "2 ms"
+timeout = "10 s"
 
 [servers.line]
 type = "line"
@@ -312,12 +313,12 @@ def test_kinds_are_in_the_schema(rt_engine):
     [
         (("", ""), ["good: 1 tasks, 1 models, 1 links, 3 tags"]),
         (('"values.txt"', '"none.txt"'), [":9: error: links.shelf.path: no such file:"]),
-        (('"left"', '"2 3"'), [':17: error: tags.a.address: "2 3" is no name']),
+        (('"left"', '"2 3"'), [':18: error: tags.a.address: "2 3" is no name']),
         (
             ('{ address = "right" }', "{}"),
-            [':18: error: tags.b: needs the key "address": the value\'s name in the text file'],
+            [':19: error: tags.b: needs the key "address": the value\'s name in the text file'],
         ),
-        (("port = ", "port = 1 # "), [":14: error: servers.line.port: is not for everybody"]),
+        (("port = ", "port = 1 # "), [":15: error: servers.line.port: is not for everybody"]),
         (
             ('type = "shelf"', ""),
             ['links.shelf: needs the key "type": modbus-tcp, modbus-tls, modbus-rtu, shelf, ads, '],

@@ -140,7 +140,8 @@ def state(station, slot="mean"):
 
 def until(station, wanted, slot="mean"):
     wait_for(lambda: state(station, slot).state == wanted)
-    return state(station, slot)
+    with station.changes._lock:  # who took it there has told of it by now
+        return state(station, slot)
 
 
 def live(station, value):

@@ -15,7 +15,7 @@ from fieldbus.tags import Tag
 from station.commands.shared.explaining import explained
 from station.errors import ExitCode
 from tests import ROOT
-from tests.station.stations import write_station
+from tests.station.stations import ENDS, write_station
 from tests.waiting import PATIENCE_S
 
 
@@ -40,7 +40,7 @@ def test_what_is_scarce_is_a_sentence_and_exit_code_1(error, said, capsys):
 @pytest.mark.parametrize("most", [10, 12, 14])
 def test_few_descriptors_end_or_run_a_station_without_a_traceback(most, tmp_path):
     """Whichever is the first that cannot be had."""
-    command = [sys.executable, "-m", "station", "run", str(write_station(tmp_path)), "--seconds", "1"]
+    command = [sys.executable, "-m", "station", "run", str(write_station(tmp_path, device=ENDS))]
     run = subprocess.run(
         ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *command],
         capture_output=True,

@@ -231,8 +231,8 @@ def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
     for line in process.stdout:
         if line.startswith("1. "):
             break
+    wait_for(lambda: len(children(process.pid)) == 2)
     started = children(process.pid)
-    assert len(started) == 2
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output

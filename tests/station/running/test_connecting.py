@@ -22,6 +22,8 @@ inputs = ["level"]
 outputs = ["valve"]
 step = { type = "linear", matrix = [[1.0]] }
 """
+PATIENT = 'timeout = "10 s"\n'
+"""A device here is a thread, which a busy machine holds up."""
 VALVE = 'valve = { address = "holding 20", direction = "out", safe = 5 }'
 
 
@@ -34,7 +36,7 @@ def station(folder, *parts):
 
 
 def one_device(folder, port, *tags, link=()):
-    return station(folder, modbus("plant", port, *link), "[tags]", *tags, VALVE)
+    return station(folder, modbus("plant", port, PATIENT, *link), "[tags]", *tags, VALVE)
 
 
 LEVEL = 'level = { address = "holding 0", unit = "%", low = 0, high = 100 }'
@@ -119,7 +121,7 @@ def test_a_dead_device_does_not_hide_the_others(tmp_path):
         RegistersDevice(floats(0, 21.5, low_first=False)) as device,
         RegistersDevice({}, silent=True) as silent,
     ):
-        links = [modbus("dead", free_port()), modbus("plant", device.port), modbus("silent", silent.port)]
+        links = [modbus("dead", free_port()), modbus("plant", device.port, PATIENT), modbus("silent", silent.port)]
         tags = [LEVEL.replace("{", '{ link = "plant",'), VALVE.replace("{", '{ link = "plant",')]
         tags += ['a = { link = "dead", address = "holding 0" }', 'b = { link = "silent", address = "holding 0" }']
         path = station(tmp_path, *links, "[tags]", *tags)
@@ -166,7 +168,7 @@ def test_a_controller_that_lacks_a_symbol_shows_the_others(tmp_path):
     """ADS: the symbol is named; nothing is written."""
     with AdsPlc([Symbol("MAIN.fX", "REAL"), Symbol("MAIN.fU", "LREAL")]) as plc:
         plc.set("MAIN.fX", 12.5)
-        link = f'[links.plc]\ntype = "ads"\nams_net_id = "{plc.host}.1.1"\n'
+        link = f'[links.plc]\ntype = "ads"\nams_net_id = "{plc.host}.1.1"\n{PATIENT}'
         tags = ['level = { address = "MAIN.fX", low = 0, high = 10 }', 'gone = { address = "MAIN.fGone" }']
         tags += ['valve = { address = "MAIN.fU", type = "float64", direction = "out" }']
         (heard,) = connect(read_station(station(tmp_path, link, "[tags]", *tags)))

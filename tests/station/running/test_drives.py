@@ -22,7 +22,7 @@ name = "driving"
 [links.bus]
 type = "ethercat"
 interface = "{MASTER}"
-timeout = "100 ms"
+timeout = "10 s"
 exchange = "in-cycle"
 
 [links.bus.drives.x]

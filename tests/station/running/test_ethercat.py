@@ -21,6 +21,7 @@ name = "axis"
 [links.bus]
 type = "ethercat"
 interface = "{MASTER}"
+timeout = "10 s"
 exchange = "in-cycle"
 slave_count = 3
 

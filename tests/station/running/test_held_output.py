@@ -94,19 +94,26 @@ def test_a_pipe_that_fills_later_holds_nothing(tmp_path):
     os.close(writes)
 
 
-def test_a_reader_that_is_gone_changes_no_exit_code(tmp_path):
-    """`rt-engine run | head -1`: control goes on, and ends as it should."""
+@pytest.mark.parametrize("has_log", [True, False])
+def test_a_reader_that_is_gone_changes_no_exit_code(tmp_path, has_log):
+    """`rt-engine run | head -1`: control goes on, which the log says where there is one, and ends as it should."""
+    (tmp_path / "cell").mkdir()
     reads, writes = os.pipe()
-    process = start(tmp_path, writes, writes)
+    with (tmp_path / "log").open("w") as log:
+        process = start(tmp_path / "cell", writes, log if has_log else writes)
     os.close(writes)
     assert os.read(reads, 10)
     os.close(reads)
-    report = ends_well(process, tmp_path)
-    assert any(event["subject"] == "output" for event in report["events"])
+    wait_for(lambda: not has_log or "output: cannot be written" in (tmp_path / "log").read_text())
+    report = ends_well(process, tmp_path / "cell")
+    assert not has_log or any(event["subject"] == "output" for event in report["events"])
 
 
 def test_an_audit_file_that_blocks_holds_nothing(tmp_path):
     """A FIFO that nobody reads in the place of the audit log is said, and keeps nothing from its end."""
     os.mkfifo(tmp_path / "audit.jsonl")
-    report = ends_well(start(tmp_path, subprocess.DEVNULL, subprocess.DEVNULL, SERVER), tmp_path)
+    with (tmp_path / "log").open("w") as log:
+        process = start(tmp_path, subprocess.DEVNULL, log, SERVER)
+    wait_for(lambda: "a pipe is there" in (tmp_path / "log").read_text())
+    report = ends_well(process, tmp_path)
     assert any(event["subject"] == "audit log" and "a pipe is there" in event["text"] for event in report["events"])

@@ -14,7 +14,7 @@ from station.running.control import ControlServer
 from station.running.station import Station
 from station.show.report import ReportKeeper
 from tests.station.stations import running, write_station
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 KILLED = """\
 import os, signal, sys, time
@@ -25,7 +25,10 @@ from station.show.report import ReportKeeper
 
 folder = Path(sys.argv[1])
 station = Station(read_station(folder / "station.toml"))
-with station, ReportKeeper(station.report_so_far, folder / "reports", 0.5, 0.1):
+with station:
+    while not station.snapshot().tasks[0].cycles:
+        time.sleep(0.001)
+    ReportKeeper(station.report_so_far, folder / "reports", 0.5, 0.1).__enter__()
     while not list((folder / "reports").glob("*.json")):
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -74,11 +77,11 @@ def test_a_report_is_evidence(tmp_path):
 
 
 def test_a_folder_that_hangs_holds_the_keeper_alone(tmp_path, monkeypatch):
-    held = threading.Event()
-    monkeypatch.setattr("station.show.report._write_into", lambda *_: held.wait())
+    writes, held = threading.Event(), threading.Event()
+    monkeypatch.setattr("station.show.report._write_into", lambda *_: (writes.set(), held.wait()))
     monkeypatch.setattr("station.show.report.KEEPER_PATIENCE_S", 0.05)
     with ReportKeeper(lambda: None, tmp_path, 0.0) as keeper:
-        pass
+        assert writes.wait(PATIENCE_S)
     assert keeper._thread.is_alive()
     held.set()
     keeper._thread.join()
@@ -116,6 +119,5 @@ def test_health_is_a_line_and_an_exit_code(tmp_path):
     with running(station), ControlServer(station, socket):
         wait_for(lambda: health() == (0, "bench is healthy"))
         link._device = lambda outputs: works(outputs) | {"b": float("nan")}
-        wait_for(lambda: "not well" in health()[1])
-        assert health() == (1, "bench is not well: axis: outputs hold, an input is NaN or infinite")
+        wait_for(lambda: health() == (1, "bench is not well: axis: outputs hold, an input is NaN or infinite"))
     assert health()[0] == 4

@@ -21,6 +21,7 @@ from station.links.shared.hosts import plain_host
 from station.machine.claims import WAITING, claim, holder
 from station.running.finding import identity
 from station.running.holding import Held
+from station.running.places import answers
 from station.terms.tables import TagTable
 from tests import ROOT
 from tests.station.recording_device import RecordingDevice, text_for
@@ -54,12 +55,20 @@ def said(process, code):
     return text
 
 
+def runs_and_ends(path, device, folder):
+    """Nothing is in the way of a station, from its start to its end."""
+    with controlling(path, device, folder) as station:
+        station.send_signal(signal.SIGTERM)
+        said(station, ExitCode.OK)
+
+
 @contextmanager
 def controlling(path, device, folder):
-    """A station that has written live values to the device."""
+    """A station that has written live values to the device, over a connection of its own."""
+    before = device.connections
     process = started("run", path, folder=folder)
     try:
-        wait_for(lambda: process.poll() is not None or (device.forces and device.forces[-1][1] == 2.0), 90)
+        wait_for(lambda: process.poll() is not None or any(n > before and f == 2.0 for n, f in device.forces[-1:]), 90)
         assert process.poll() is None, process.stdout.read()
         yield process
     finally:
@@ -95,7 +104,7 @@ def test_a_copy_of_the_station_does_not_write_to_the_same_device(device, tmp_pat
         assert "exclusive = false in [links.sim]" in text
         assert device.connections == 1
         write_station(tmp_path / "copy", text_for(device, name="copy", link="exclusive = false\n"))
-        said(started("run", copy, "--seconds", "1", folder=tmp_path / "shell"), ExitCode.OK)
+        runs_and_ends(copy, device, tmp_path / "shell")
         assert device.connections == 2
 
 
@@ -114,7 +123,7 @@ def test_a_killed_station_leaves_nothing_in_the_way(device, tmp_path):
     with controlling(path, device, tmp_path / "service") as service:
         service.kill()
         service.wait()
-        said(started("run", path, "--seconds", "1", folder=tmp_path / "service"), ExitCode.OK)
+        runs_and_ends(path, device, tmp_path / "service")
 
 
 def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
@@ -126,15 +135,14 @@ def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
             assert "axis" in said(started("status", which, folder=tmp_path / "shell"), 0)
             assert "axis" in said(started("status", "--station", which, folder=tmp_path / "shell"), 0)
         place = tmp_path / "service" / "rt-engine" / f"{name}.sock"
-        place.unlink()
-        place.parent.rmdir()
+        place.parent.rename(tmp_path / "removed")  # at once: it is made again
         assert "runs already" in said(started("run", path, folder=tmp_path / "service"), ExitCode.NOT_RUNNING)
-        wait_for(place.exists)
+        wait_for(lambda: answers(place))
         assert "axis" in said(started("status", "--socket", place, folder=tmp_path / "shell"), 0)
         twice = path.parent / "twice.onnx"
         assert "live as version 2" in said(started("update", "mean", twice, "-s", path, folder=tmp_path / "shell"), 0)
         assert said(started("stop", path, folder=tmp_path / "shell"), 0) == "stopping\nstopped\n"
-        said(started("run", path, "--seconds", "1", folder=tmp_path / "shell"), ExitCode.OK)
+        runs_and_ends(path, device, tmp_path / "shell")
         said(service, ExitCode.OK)
     assert not place.exists()
 

@@ -50,6 +50,7 @@ def look(port, go, done, failed):
 def test_twenty_viewers_cost_a_task_no_tick(tmp_path, monkeypatch):
     clock = FakeClock()
     clock.on_sleep = lambda until_ns: time.sleep(0.0005)
+    monkeypatch.setattr("station.recorder.recorder.PAGE_NS", 100_000_000_000)  # on that clock, which runs ahead
     monkeypatch.setattr("scheduler.scheduler.system_clock", lambda: clock.clock)
     text = station_text("press", SIM, AXIS, PAGE)
     station = Station(read_station(write_station(tmp_path, text)))

@@ -84,9 +84,10 @@ def test_continuous_has_every_cycle(tmp_path):
 def test_a_command_keeps_what_lies_around_it(tmp_path):
     """By the control socket; listed, shown in the status and the events."""
     station, socket, run = made(tmp_path, QUICK + "on = []"), tmp_path / "s", CliRunner()
+    ticks_ns = []
+    station.recording.drain.listen(lambda layout, records: ticks_ns.extend(records["tick_ns"].tolist()))
     with running(station), ControlServer(station, socket):
         wait_for(lambda: station.snapshot().tasks[0].cycles > 1000)
-        asked = station._scheduler.counters("axis")["due_ns"]
         done = run.invoke(app, ["record", "--why", "it hums", "--socket", str(socket)])
         assert (done.exit_code, "the last 0.5 s and the next 0.2 s are kept" in done.output) == (0, True)
         wait_for(lambda: list((tmp_path / "recordings").glob("*-command.mcap")))
@@ -95,11 +96,10 @@ def test_a_command_keeps_what_lies_around_it(tmp_path):
         assert "recorder records around triggers: 1 file" in shown
     (path,) = (tmp_path / "recordings").glob("*.mcap")
     found = recording.open(path)
-    ticks = found.task("axis").numpy()["tick_ns"]
-    assert ticks[0] < asked < ticks[-1]
-    missing = 2 * np.diff(ticks).max()  # a machine that stood still at one end, or both
-    assert 600_000_000 - missing <= ticks[-1] - ticks[0] <= 1_200_000_000 + missing
-    assert [event["text"] for event in found.events if event["kind"] == "trigger"] == ["it hums"]
+    (fired,) = (event for event in found.events if event["kind"] == "trigger")
+    assert fired["text"] == "it hums"
+    around = [tick for tick in ticks_ns if -600_000_000 <= tick - fired["tick_ns"] <= 200_000_000]
+    assert around and found.task("axis").numpy()["tick_ns"].tolist() == around, "with a checkpoint's time before"
     listed = run.invoke(app, ["recordings", str(tmp_path / "station.toml"), "--json"])
     (one,) = json.loads(listed.output)
     assert (one["file"], one["why"], one["size"]) == (str(path), "command", path.stat().st_size)
@@ -140,13 +140,14 @@ from station.file.reading import read_station
 from station.recorder import home
 from station.running.station import Station
 
-folder, cycles = Path(sys.argv[1]), int(sys.argv[2])
+folder, cycles, bytes_written = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 home.BASE = str(folder / "shm")
 station = Station(read_station(folder / "station.toml"))
 with station:
     while True:
         counted = station._scheduler.counters("axis")
-        if counted["cycles"] >= cycles:
+        written = sum(path.stat().st_size for path in (folder / "recordings").glob("*.mcap"))
+        if counted["cycles"] >= cycles and written >= bytes_written:
             print(int(counted["cycles"]), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.0003)
@@ -158,17 +159,17 @@ def test_a_station_that_is_killed_loses_no_cycle(tmp_path, mode):
     """Its files and what the next start saves are one recording without a hole, up to the last cycle that was counted."""
     text = QUICK.replace('"500 ms"', '"30 s"') + f'mode = "{mode}"\non = []\n'
     write_station(tmp_path, station_text("bench", SIM, AXIS, text))
+    words = [str(tmp_path), "1700", "50000" if mode == "continuous" else "0"]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), "1700"], timeout=60, check=False, capture_output=True, text=True
+        [sys.executable, "-c", KILLED, *words], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == -9, done.stderr
     counted = int(done.stdout)
+    before = sorted((tmp_path / "recordings").glob("*.mcap"))
     with running(station := Station(read_station(tmp_path / "station.toml"))):
         wait_for(lambda: list((tmp_path / "recordings").glob("*-salvaged.mcap")))
         wait_for(lambda: any("saved in" in event.text for event in station.diary.events))
-    paths = sorted((tmp_path / "recordings").glob("*.mcap"))
-    salvaged = next(path for path in paths if path.name.endswith("-salvaged.mcap"))
-    before = paths[: paths.index(salvaged) + 1]
+    before += (tmp_path / "recordings").glob("*-salvaged.mcap")
     found = recording.open(before)
     numbers = found.task("axis").numpy()["number"]
     assert numbers[-1] >= counted - 1, "none is lost that was counted"
@@ -190,7 +191,7 @@ def test_a_disagreement_in_shadow_is_kept_with_both_models(tmp_path):
         wait_for(lambda: station.snapshot().tasks[0].cycles > 300)
         station.update("mean", elsewhere)
         wait_for(lambda: not (now := station.recording.recorder.view()).is_recording and now.files)
-    (path,) = (tmp_path / "here" / "recordings").glob("*-disagreement.mcap")
+    path = min((tmp_path / "here" / "recordings").glob("*-disagreement.mcap"))  # another, where the machine stood still
     found = recording.open(path)
     assert sorted(found.versions["axis"]) == [1, 2]
     assert {f"models/{one.sha256}.onnx" for one in found.versions["axis"].values()} == set(found.attachments)
@@ -207,8 +208,9 @@ step = { type = "linear" }
 """
 
 
-def test_a_page_alone_has_every_cycle_and_keeps_none(tmp_path):
+def test_a_page_alone_has_every_cycle_and_keeps_none(tmp_path, monkeypatch):
     """Of all tasks; and where a recorder wants some of them, those of the others go to no file."""
+    monkeypatch.setattr("station.recorder.recorder.PAGE_NS", 10_000_000_000)  # the machine may stand still for so long
     axis = AXIS.replace("[tags]\n", '[tags]\nlamp = { direction = "out" }\n')
     page = '[servers.page]\ntype = "web"\nport = 0\n'
     for recorder, kept in (("", None), (QUICK + 'mode = "continuous"\ntasks = ["second"]\n', ["second"])):

@@ -83,8 +83,9 @@ def test_a_station_that_is_killed(tmp_path):
     (tmp_path / "mean.onnx").unlink()
     with started(path) as log:
         wait_for(lambda: force() == 4.0)
-        assert "is rolled back: the station ended while it was on trial; version 2 (twice.onnx" in log.read_text()
-        assert "no such file" in log.read_text() and "what the store has committed runs" in log.read_text()
+        wait_for(lambda: "no such file" in log.read_text() and "what the store has committed runs" in log.read_text())
+        rolled_back = "is rolled back: the station ended while it was on trial; version 2 (twice.onnx"
+        wait_for(lambda: rolled_back in log.read_text())  # a thread writes it
         assert fetch_status(socket_path("bench")).models["mean"].startswith("version 2 (twice.onnx")
         assert states(path)[2] == (3, "wide.onnx", "ROLLED_BACK", "")
         assert "rolled back, barred" in rt_engine("models", path)
