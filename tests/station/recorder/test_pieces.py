@@ -5,6 +5,7 @@ import os
 import pytest
 
 from station.recorder.pieces import Ground
+from tests.station.recorder.benches import Bench
 
 
 def test_what_stands_where_a_disk_was_mounted_is_not_filled(tmp_path, monkeypatch):
@@ -31,3 +32,17 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, how: False)
     with pytest.raises(OSError, match="it may not be written"):
         ground.probe()
+
+
+def test_who_looks_while_a_file_begins_is_answered(tmp_path):
+    """With the files of that moment."""
+    pieces = Bench(tmp_path).recorder._pieces
+
+    class Open:
+        def __iter__(self):
+            pieces._open[len(pieces._open)] = (None, "new")  # by the writer's thread, while another one looks
+            return iter((None, "old"))
+
+    pieces._open[0] = Open()
+    assert pieces.open == ("old",)
+    assert pieces.open == ("old", "new")

@@ -18,7 +18,7 @@ from station.errors import AlreadyRunningError, ExitCode
 from station.file.reading import read_station
 from station.links import link_tables, type_of
 from station.links.shared.hosts import plain_host
-from station.machine.claims import WAITING, claim, holder
+from station.machine.claims import WAITING, address, claim, holder
 from station.running.finding import identity
 from station.running.holding import Held
 from station.running.places import answers
@@ -236,6 +236,15 @@ def test_what_two_links_of_one_station_share_is_held_once(device, tmp_path):
     with Held(reader), Held(two):
         pass
     assert holder("device", f"modbus 127.0.0.1:{device.port} unit 1") is None
+
+
+def test_a_station_that_does_not_listen_yet_is_another_process(tmp_path):
+    """It has its name, and is about to say who it is."""
+    file = read_station(write_station(tmp_path))
+    with socket.socket(socket.AF_UNIX) as begins:
+        begins.bind(address("station", identity(file.path)))
+        with pytest.raises(AlreadyRunningError, match="runs already, as another process; stop it first"), Held(file):
+            pass
 
 
 def test_a_lock_of_another_network_namespace_is_seen(device, tmp_path):
