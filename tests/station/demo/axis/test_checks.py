@@ -84,7 +84,7 @@ def test_it_comes_back_or_not():
 
 
 def test_a_busy_computer_is_seen_by_ticks_and_by_frames():
-    """What a drive without power costs is no excuse."""
+    """A few frames are no excuse."""
     calm = look(0, frames_lost=7)
     assert checks.disturbance(calm, look(1, frames_lost=9)) == ""
     assert checks.disturbance(calm, look(1, frames_lost=307)) == "300 frames did not come back in time"
