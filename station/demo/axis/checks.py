@@ -18,7 +18,7 @@ AS_GOOD_AGAIN: Final = 2.0
 KNOWN_S: Final = 0.3
 """So long after the power went the tags of the drive have to be BAD: the link's timeout, and time to look."""
 SILENT_FRAMES: Final = 20
-"""So many that did not come back in time, one a millisecond, are the link's timeout: simulated slaves that did not get the processor."""
+"""So many that did not come back in time are the link's timeout: simulated slaves that did not get the processor."""
 INIT, SAFE_OP, STATE_BITS = 1, 4, 0x0F
 
 
