@@ -103,12 +103,14 @@ class Unheld(io.TextIOBase):
                 if self._left_out and self._bytes < MOST_BYTES // 2:
                     data += f"({self._left_out:,} pieces of text were left out: nobody took them)\n".encode()
                     self._left_out = 0
+            failure = ""
             try:
                 self._pass_on(data)
-                if not self._left_out:
-                    self.failure = ""
             except (OSError, ValueError) as error:  # a reader that is gone, a full disk, a closed file
-                self.failure = getattr(error, "strerror", None) or str(error)
+                failure = getattr(error, "strerror", None) or str(error)
+            with self._changed:
+                if failure or not self._left_out:
+                    self.failure = failure
 
     def _pass_on(self, data: bytes) -> None:
         """Write past Python's own buffer: its lock would be held, and hold the end of the process."""

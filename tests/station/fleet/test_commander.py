@@ -14,7 +14,9 @@ from station.fleet.known import MOST_SAID_TERM
 from station.fleet.pins import Pins
 from station.fleet.rollout import Plan, RolloutState, ordered
 from station.fleet.session import CommandOptions, Session
+from station.machine.beside import in_thread
 from tests.station.fleet.world import COMMANDER, OLD, Log, order, own_key, sha_of, wanted
+from tests.waiting import PATIENCE_S
 
 TOPICS = Topics()
 
@@ -199,19 +201,25 @@ def test_the_journal_is_cut_and_no_order_is_in_it_alone(tmp_path, monkeypatch):
 
 def test_an_audit_log_whose_place_hangs_is_waited_for_once(tmp_path, monkeypatch):
     """Not at every look, with a thread each, while the journal is long."""
-    monkeypatch.setattr("station.fleet.commander.AUDIT_S", 0.05)
     asked, hangs = [], threading.Event()
+
+    async def beside(work, name):
+        asked.append(name)
+        return await in_thread(work, name)
 
     async def main():
         one = session(tmp_path)
         commander = Commander(one)
         await commander.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
-        one.log.settled = lambda: asked.append(1) or hangs.wait(30)
+        one.log.settled = lambda: hangs.wait(PATIENCE_S)
+        monkeypatch.setattr("station.fleet.commander.in_thread", beside)
+        monkeypatch.setattr("station.fleet.commander.AUDIT_S", 0.05)
         for _ in range(5):
             await commander._tidy()
         assert len(asked) == 1
         hangs.set()
         await asyncio.wait((commander._auditing,))
+        monkeypatch.setattr("station.fleet.commander.AUDIT_S", PATIENCE_S)
         assert await commander._is_audited() and len(asked) == 2
         await commander.leave()
 

@@ -138,8 +138,8 @@ def test_a_bundle_in_a_registry_is_rolled_out_over_a_broker_that_asks_for_certif
                 said = {name: one.reported.slots["policy"] for name, one in members.items()}
             stands = {name: (one.stage, one.sha256, one.serial) for name, one in said.items()}
             assert stands == dict.fromkeys(("press-1", "press-2"), (Stage.COMMITTED, SHA, 7))
+            await until(lambda: agents["lathe"].status().trouble)
             assert pages["lathe"].models == {"policy": OLD} and not agents["lathe"].status().clients
-            assert agents["lathe"].status().trouble
             registry.spoil(SHA)
             async with Web() as web:
                 with pytest.raises(ArtifactError, match=f"serves other bytes: SHA-256 .*, the order says {SHA}"):

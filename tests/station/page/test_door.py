@@ -48,6 +48,7 @@ def impatient(monkeypatch):
 
 def test_a_thousand_sockets_are_turned_away_but_for_a_few(monkeypatch):
     """Those that are let in are as many as the file says; when they go, others are served."""
+    monkeypatch.setattr(door, "HEAD_S", PATIENCE_S)
     with served(limits=Limits(connections=8, connections_per_address=8)) as page, ExitStack() as stack:
         sockets = [connected(page, stack) for _ in range(1000)]
         wait_for(lambda: page.server.access.refused >= 992)

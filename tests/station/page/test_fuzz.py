@@ -3,6 +3,7 @@
 import random
 import socket
 
+from plc_bindings.security.access import Limits
 from tests.station.page.fakes import ANNA, TOKENS, served
 
 GOOD = [
@@ -38,9 +39,13 @@ def mutant(rng):
     return bytes(data)
 
 
+LIMITS = Limits(connections=1000, connections_per_address=1000, requests_per_second=10_000)
+"""All of them may wait at once: who sends does not wait for a page that is held up."""
+
+
 def test_mutants_of_requests_do_no_harm():
     rng = random.Random(13)
-    with served(tokens=TOKENS) as page:
+    with served(limits=LIMITS, tokens=TOKENS) as page:
         for _ in range(400):
             sent = mutant(rng)
             with socket.create_connection(("127.0.0.1", page.port), timeout=10) as client:

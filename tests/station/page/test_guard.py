@@ -1,6 +1,7 @@
 """What a page refuses, over real connections; that each refusal is audited, and tells nothing."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,7 +153,9 @@ def test_commands_are_not_given_by_looking(locked):
     assert locked.ask("/api/command/record", token=ANNA)[0] == 405
 
 
-def test_who_asks_too_much_is_told_so_and_disconnected():
+def test_who_asks_too_much_is_told_so_and_disconnected(monkeypatch):
+    """In the same moment, however long that takes here."""
+    monkeypatch.setattr("plc_bindings.security.access.time", SimpleNamespace(monotonic=lambda: 7.0))
     with served(limits=Limits(requests_per_second=5)) as page:
         import http.client
 

@@ -1,5 +1,6 @@
 """The page of a station says at once when what it shows is old, and is not moved by what others write."""
 
+import threading
 import urllib.error
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from plc_bindings.security.tokens import hashed
 from tests.station.page.browser import BrowserError
 from tests.station.page.looking import VIEWS, Page, serving, shown
 from tests.station.page.pretended import Pretended, link, tag, task
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, free_port, wait_for
 
 pytestmark = pytest.mark.peer("chromium")
 LIVE = "document.body.dataset.live"
@@ -17,8 +18,8 @@ LIVE = "document.body.dataset.live"
 
 def test_a_stopped_station_is_shown_as_stopped_and_lives_again(browser):
     """Its last state stays, grey; a station that comes back at the same place is shown as it is."""
-    source = Pretended()
-    with serving(source) as page:
+    source, port = Pretended(), free_port()
+    with serving(source, port) as page:
         shown(browser, page, "tasks")
     browser.wait(LIVE, until=lambda state: state == "stopped")
     assert "was stopped" in browser.text("#banner") and "last state" in browser.text("#banner")
@@ -28,10 +29,12 @@ def test_a_stopped_station_is_shown_as_stopped_and_lives_again(browser):
     colours = [browser.run(f"return {colour}", place) for place in places]
     assert len(set(colours)) == 1  # the warning has no colour of its own any more
     source.snapshot = replace(source.snapshot, pid=9, tasks=(task("axis", "policy", 1_000_000, note="began anew"),))
-    with serving(source, int(page.url.rpartition(":")[2])):
-        browser.wait(LIVE, until=lambda state: state == "live")
-        browser.wait("document.querySelectorAll('[data-view=tasks] tbody tr').length", until=lambda n: n == 1)
-        assert not browser.text("#banner") and "began anew" in browser.text("[data-row=axis]")
+    with serving(source, port):
+        rows = "[...document.querySelectorAll('[data-view=tasks] tbody tr')].map((row) => row.innerText)"
+        said = f"[{LIVE}, document.querySelector('#banner').innerText, {rows}]"  # at once: the page loads itself anew
+        browser.wait(
+            said, until=lambda all_: all_[:2] == ["live", ""] and len(all_[2]) == 1 and "began anew" in all_[2][0]
+        )
     browser.open("about:blank")
 
 
@@ -51,11 +54,18 @@ def test_nothing_is_claimed_of_a_station_that_has_not_answered(browser, panel):
 
 def test_a_connection_that_hangs_is_told(browser, panel, monkeypatch):
     """Nothing is closed, and nothing comes any more: the page does not wait for ever."""
+    hangs, goes_on, status = threading.Event(), threading.Event(), panel.source.status
     shown(browser, panel, "tasks")
-    browser.run("window.when = Date.now; Date.now = () => window.when() + 4000")  # it is four seconds later
-    browser.wait(LIVE, until=lambda state: state == "lost")
-    assert "No connection" in browser.text("#banner") and "from " in browser.text("#banner")
+    monkeypatch.setattr(panel.source, "status", lambda: hangs.set() or (goes_on.wait(PATIENCE_S) and status()))
+    wait_for(hangs.is_set)
+    browser.run("""const when = window.when = Date.now, begin = when();
+      Date.now = () => begin + 10 * (when() - begin);""")  # patience is over soon
+    browser.wait(
+        "document.querySelector('#banner').innerText", until=lambda text: "No connection" in text and "from " in text
+    )
+    assert browser.run(f"return {LIVE}") == "lost"
     browser.run("Date.now = window.when")
+    goes_on.set()
     browser.wait(LIVE, until=lambda state: state == "live")
     assert browser.run("return document.querySelector('#banner').hidden")
 

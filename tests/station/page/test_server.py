@@ -18,25 +18,30 @@ from tests.station.page.fakes import FakeSource, served
 from tests.waiting import wait_for
 
 
-def page_thread():
-    return next(thread for thread in threading.enumerate() if thread.name == "page")
+def thread_of(page):
+    """Its number for the system."""
+    return page.server._thread.native_id
+
+
+def page_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "page"]
 
 
 def test_it_gives_way_to_everything_else():
     """Its thread is nicer than the others of the process, and so is what it starts."""
-    with served():
-        assert os.getpriority(os.PRIO_PROCESS, page_thread().native_id) == module.NICE
+    with served() as page:
+        assert os.getpriority(os.PRIO_PROCESS, thread_of(page)) == module.NICE
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < module.NICE
 
 
 def test_it_stays_away_from_the_processors_of_tasks():
     source, here = FakeSource(), sorted(os.sched_getaffinity(0))
     source.avoid = frozenset(here[1:])
-    with served(source):
-        assert os.sched_getaffinity(page_thread().native_id) == {here[0]}
+    with served(source) as page:
+        assert os.sched_getaffinity(thread_of(page)) == {here[0]}
     source.avoid = frozenset(here)
-    with served(source):  # there is no other: then anywhere
-        assert os.sched_getaffinity(page_thread().native_id) == set(here)
+    with served(source) as page:  # there is no other: then anywhere
+        assert os.sched_getaffinity(thread_of(page)) == set(here)
 
 
 def test_it_ends_soon_whatever_clients_do():
@@ -47,7 +52,7 @@ def test_it_ends_soon_whatever_clients_do():
         wait_for(lambda: page.server.viewers == 5)
         begin = time.monotonic()
     assert time.monotonic() - begin < 2 * STOP_S + 1
-    assert not any(thread.name == "page" for thread in threading.enumerate())
+    wait_for(lambda: not page_threads())
     for client in clients:
         client.close()
 

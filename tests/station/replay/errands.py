@@ -12,10 +12,10 @@ def square(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def fragile(job: dict[str, Any]) -> dict[str, Any]:
-    """Dies of job `deadly`, each time; of job `once`, while no other one has."""
+    """Dies of job `deadly`, each time; of job `once`, while no other one has, and if no worker died while it waited for its turn."""
     if job["n"] == job.get("deadly"):
         os.kill(os.getpid(), signal.SIGKILL)
-    if job["n"] == job.get("once"):
+    if job["n"] == job.get("once") and not job.get("tries"):
         try:
             Path(job["flag"]).touch(exist_ok=False)
             os.kill(os.getpid(), signal.SIGKILL)

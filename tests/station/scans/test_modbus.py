@@ -6,24 +6,27 @@ import re
 import struct
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
-from fieldbus.modbus.scan.asking import READS
+from fieldbus.modbus.scan import asking
+from fieldbus.modbus.scan.asking import READS, Asker
+from fieldbus.modbus.scan.wire import RtuWire
 from station.cli import app
 from station.file.reading import read_station
 from station.machine.claims import claim
 from station.scans.modbus import modbus
+from station.scans.shared import modbus_search
 from station.wiring.parts import build
 from tests import ROOT
 from tests.devices import SerialLine, TcpDevice
 from tests.fieldbus.modbus.modbus_peers import libmodbus, process, pymodbus
-from tests.fieldbus.modbus.scan.devices import Device, words
-from tests.waiting import free_port, wait_for
+from tests.fieldbus.modbus.scan.devices import Device, Paper, Time, words
+from tests.waiting import PATIENCE_S, free_port, wait_for
 
 FLOAT = struct.unpack(">HH", struct.pack(">f", 21.5))
 
@@ -37,9 +40,24 @@ def meter() -> Device:
     return Device({3: tables}, stranger=11, most=20, objects={0: b"ACME", 1: b"PM-5", 2: b"2.1"})
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A device that has answered is waited for as long as the first time: it may be held up here."""
+    monkeypatch.setattr(asking, "LEAST_PATIENCE_S", PATIENCE_S)
+
+
 def scan(*options: object, typed: str = ""):
-    """The command's result; what a scan of few units and addresses finds in a moment."""
-    return CliRunner().invoke(app, ["scan", "modbus", *map(str, options)], input=typed)
+    """The command's result; what a scan of few units and addresses finds in a moment. Where nothing is to be silent, it waits."""
+    patience = () if "--timeout" in options else ("--timeout", f"{PATIENCE_S:g} s")
+    return CliRunner().invoke(app, ["scan", "modbus", *map(str, options), *patience], input=typed)
+
+
+def scan_on_paper(monkeypatch, device: Device, *options: object):
+    """The same of a device whose silences and pauses are of a time of its own."""
+    clock = Time()
+    monkeypatch.setattr(modbus_search, "TcpWire", lambda host, port: Paper(device, clock))
+    monkeypatch.setattr(modbus_search, "Asker", partial(Asker, clock=clock))
+    return scan("192.0.2.1", *options, "--timeout", "100 ms")
 
 
 def checked(text: str, folder):
@@ -223,12 +241,11 @@ def test_several_units_share_a_link(tmp_path):
     }
 
 
-def test_limits_and_pauses_are_keys_of_the_link(tmp_path):
-    """At most 20 registers; 20 ms between questions; foreign transaction numbers."""
-    with replace(meter(), gap_s=0.02, number=7).tcp() as port:
-        result = scan(f"127.0.0.1:{port}", "--units", 3, "--addresses", "30-60", "--timeout", "200 ms")
+def test_limits_and_pauses_are_keys_of_the_link(tmp_path, monkeypatch):
+    """At most 20 registers; 20 ms between questions."""
+    result = scan_on_paper(monkeypatch, replace(meter(), gap_s=0.02), "--units", 3, "--addresses", "30-60")
     (link,) = checked(result.stdout, tmp_path).links.values()
-    assert (link.max_read, link.any_transaction_id) == (20, True)
+    assert (link.max_read, link.any_transaction_id) == (20, False)
     assert link.request_pause_ns >= 20_000_000
 
 
@@ -248,15 +265,24 @@ def test_large_devices_are_not_read_as_a_whole(tmp_path):
         ({"number": 2}, "its answers have transaction numbers of their own"),
         ({"unit_said": 0}, "its answers have another unit number than was asked"),
         ({"busy_every": 5}, "times it was busy, or the gateway did not reach it"),
-        ({"hangs_on": (17,)}, "it stopped answering after a question that it does not know"),
     ],
 )
 def test_what_is_odd_is_said(tmp_path, habit, said):
     """And found out all the same."""
     with replace(Device({1: {"holding": words(0, 30)}}), **habit).tcp() as port:
-        result = scan(f"127.0.0.1:{port}", "--units", 1, "--addresses", "0-40", "--timeout", "100 ms")
+        result = scan(f"127.0.0.1:{port}", "--units", 1, "--addresses", "0-40")
     assert result.exit_code == 0, result.stderr
     assert said in result.stderr
+    config = checked(result.stdout, tmp_path)
+    assert [tag.address for tag in config.tags.values()] == ["holding 0"]
+    assert [link.any_transaction_id for link in config.links.values()] == ["number" in habit]
+
+
+def test_a_question_after_which_it_is_silent_is_said(tmp_path, monkeypatch):
+    """A new connection brings it back."""
+    device = Device({1: {"holding": words(0, 30)}}, hangs_on=(17,))
+    result = scan_on_paper(monkeypatch, device, "--units", 1, "--addresses", "0-40")
+    assert "it stopped answering after a question that it does not know" in result.stderr
     assert [tag.address for tag in checked(result.stdout, tmp_path).tags.values()] == ["holding 0"]
 
 
@@ -285,12 +311,12 @@ def test_servers_of_others(peer, tmp_path):
 
 
 def test_a_serial_line(tmp_path):
-    """Units 4 and 17 of a line at one of two speeds; the settings are in the station file."""
+    """Units 4 and 17 of a line, and silent ones; the settings are in the station file."""
     device = Device({4: {"input": words(100, 8)}, 17: {"holding": {**words(0, 12), 7: 215}}})
     with device.line() as port:
         result = scan(
-            port, "--baud", "9600", "--parity", "N", "--units", "1-17", "--addresses", "0-120", "--value", "21.5",
-            "--timeout", "100 ms",
+            port, "--baud", "9600", "--parity", "N", "--units", "4,3,5,6,7,17", "--addresses", "0-120", "--value", "21.5",
+            "--timeout", "400 ms",
         )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert f"{port}, 9600 8N1" in result.stderr
@@ -314,8 +340,8 @@ def test_libmodbus_on_a_serial_line(tmp_path):
 
         stack.enter_context(process(libmodbus_program(), "rtu", ends[1]))
         result = scan(
-            ends[0], "--baud", "19200", "--parity", "N", "--units", "1-2", "--addresses", "100-140", "--value", "123",
-            "--timeout", "300 ms",
+            ends[0], "--baud", "19200", "--parity", "N", "--units", "1", "--addresses", "100-140", "--value", "123",
+            "--timeout", "2 s",
         )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert checked(result.stdout, tmp_path).tags["value"].address == "input 123"
@@ -375,16 +401,16 @@ def test_a_serial_port_that_a_station_holds_is_left_alone():
         assert device.asked == []
 
 
-def test_another_master_on_the_line_is_heard():
+def test_another_master_on_the_line_is_heard(monkeypatch):
     """Somebody talks before we have asked: refused, and nothing is sent."""
     line = SerialLine()
 
-    def talk() -> None:
-        while line.is_open:
+    class Overhearing(RtuWire):
+        def listen(self, for_s: float) -> bytes:
             line.write(bytes.fromhex("010300000001840a"))
-            time.sleep(0.02)
+            return super().listen(for_s)
 
-    line.start(talk)
+    monkeypatch.setattr(modbus_search, "RtuWire", Overhearing)
     try:
         result = scan(line.port, "--parity", "N", "--baud", "9600")
     finally:
@@ -459,7 +485,7 @@ def test_a_silent_serial_line():
 def test_an_adapter_that_hears_only_itself():
     """It is not taken for a device."""
     with Device({}, echo=True).line() as port:
-        result = scan(port, "--baud", "9600", "--parity", "N", "--units", "1-2", "--timeout", "20 ms")
+        result = scan(port, "--baud", "9600", "--parity", "N", "--units", "1-6", "--timeout", "200 ms")
     assert result.exit_code == 1
     assert "only what was sent came back" in result.stderr
 
@@ -501,20 +527,15 @@ def test_it_overwrites_nothing(tmp_path):
     assert path.read_text() == "mine"
 
 
+PATIENT = "from fieldbus.modbus.scan import asking; asking.LEAST_PATIENCE_S = 60; from station.cli import main; main()"
+
+
 def test_a_narrow_screen_has_all_of_it(tmp_path):
     """40 columns: columns go, and it is said which; blocks are folded, not cut."""
     with meter().tcp() as port:
         words_ = [
-            sys.executable,
-            "-m",
-            "station",
-            "scan",
-            "modbus",
-            f"127.0.0.1:{port}",
-            "--units",
-            "3",
-            "--addresses",
-            "0-99",
+            *(sys.executable, "-c", PATIENT, "scan", "modbus", f"127.0.0.1:{port}"),
+            *("--units", "3", "--addresses", "0-99", "--timeout", "60 s"),
         ]
         environment = {**os.environ, "COLUMNS": "40"}
         done = subprocess.run(words_, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)

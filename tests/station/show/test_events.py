@@ -1,6 +1,7 @@
 """Events: their time, what a flood of them becomes, and what cycles tell in words."""
 
 import itertools
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,7 +16,7 @@ from station.show.events import MOST, Diary, Doings
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The test's own time."""
+    """The test's own time, monotonic and of the calendar."""
 
     class Clock:
         now_s = 1000.0
@@ -23,8 +24,12 @@ def clock(monkeypatch):
         def monotonic(self):
             return self.now_s
 
+        def now(self, zone):
+            return datetime.fromtimestamp(self.now_s, zone)
+
     own = Clock()
     monkeypatch.setattr(events, "time", own)
+    monkeypatch.setattr(events, "datetime", own)
     return own
 
 
@@ -47,7 +52,7 @@ def test_an_event_of_the_past_has_the_time_when_it_happened(clock):
     diary.note("task", "axis", "outputs live", "ok")
     first, second = diary.events
     assert first.at_s == 3.5
-    assert (second.when - first.when).total_seconds() == pytest.approx(1.5, abs=0.05)
+    assert second.when - first.when == timedelta(seconds=1.5)
 
 
 def test_a_flood_is_folded_and_updates_never(clock):

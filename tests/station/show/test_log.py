@@ -15,15 +15,14 @@ EVENT = Event(9.6, "task", "axis", "outputs held: \x1b[2Jbottom is NaN\nX=1", "w
 
 
 @pytest.fixture
-def journal(tmp_path, monkeypatch):
+def journal(socket_folder, monkeypatch):
     """systemd's journal on a socket of the test; stderr is it."""
     monkeypatch.setattr("station.show.log.in_journal", lambda: True)
-    place = f"/tmp/rt-journal-{os.getpid()}"  # a short name
+    place = str(socket_folder / "journal")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(place)
         listener.settimeout(5)
         yield listener, place
-    os.unlink(place)
 
 
 def test_a_line_has_time_level_kind_and_subject_and_steers_no_terminal(capsys):

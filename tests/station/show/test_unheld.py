@@ -6,7 +6,7 @@ import sys
 import time
 
 from station.show.unheld import MOST_BYTES, Unheld, unheld_output
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 def pipe():
@@ -79,6 +79,7 @@ def test_a_command_gets_its_streams_back_but_for_one_that_took_nothing(monkeypat
     monkeypatch.setattr("station.show.unheld.PATIENCE_S", 0.05)
     with unheld_output():
         print("hello")
+        assert sys.stdout.drain(PATIENCE_S)
         print("nobody", file=sys.stderr)
     assert sys.stdout is good
     assert good.getvalue() == "hello\n"
