@@ -107,12 +107,19 @@ class Browser:
     def wait(
         self, script: str, *arguments: Any, until: Callable[[Any], bool] = bool, patience_s: float = PATIENCE_S
     ) -> Any:
-        """Run the script again and again until its value is what is wanted; the newest value is in the message if it never is."""
+        """Run the script again and again until its value is what is wanted; the newest value is in the message if it never is.
+
+        That it cannot be run is no end: a page may be about to load itself anew.
+        """
         deadline = time.monotonic() + patience_s
         while True:
-            value = self.run(f"return ({script})", *arguments)
-            if until(value):
-                return value
+            value: Any = None
+            try:
+                value = self.run(f"return ({script})", *arguments)
+                if until(value):
+                    return value
+            except BrowserError as error:
+                value = error
             assert time.monotonic() < deadline, f"{script} is {value!r}"
             time.sleep(0.05)
 
