@@ -39,7 +39,7 @@ def test_task(tmp_path):
         10,
     )
     assert [(i.tensor, i.index, i.channel.tags[i.cell].name) for i in task.inputs] == [("x", 0, "a"), ("x", 1, "b")]
-    assert task.guard.max_age_s == 1.0
+    assert task.guard.max_age_s == 10.0
     assert task.outputs[0].channel.tags[0].safe == -1
 
 
