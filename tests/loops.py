@@ -1,4 +1,7 @@
-"""Servers on an event loop in a thread, as a station's servers run; the thread ends with its server, and holds up nobody's exit."""
+"""Servers on an event loop in a thread, as a station's servers run; the thread ends with its server, and holds up nobody's exit.
+
+And time that passes for a loop: what happens after so many seconds is not tried by waiting for them, nor missed by a pause.
+"""
 
 import asyncio
 import threading
@@ -17,6 +20,19 @@ class Server(Protocol):
 
     def stop(self) -> Coroutine[Any, Any, None]:
         """It serves no more."""
+
+
+def pass_time(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """So many seconds go by at once, for all that asks the loop for the time. Its timers that are due by then have run. Any thread."""
+    passed = threading.Event()
+
+    def jump() -> None:
+        now = loop.time
+        loop.time = lambda: now() + seconds  # type: ignore[method-assign]
+        loop.call_later(0, passed.set)  # behind all that are due
+
+    loop.call_soon_threadsafe(jump)
+    assert passed.wait(PATIENCE_S), "the loop does not go on"
 
 
 @contextmanager

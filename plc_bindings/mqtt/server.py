@@ -64,6 +64,7 @@ class MqttServer:
         self._thread: threading.Thread | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
+        self._is_over = False
         self._waiting = self._left_out = 0
         self._fault = ""
         """An error of ours."""
@@ -93,6 +94,7 @@ class MqttServer:
     async def start(self) -> None:
         """Begin to look; a broker that is away is tried again and again, so nothing is waited for."""
         self._servers = asyncio.get_running_loop()
+        self._own, self._stopped, self._is_over = None, None, False
         self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
         self._thread.start()
         self._looking = asyncio.create_task(self._look())
@@ -100,6 +102,7 @@ class MqttServer:
     async def stop(self) -> None:
         """The broker is told, what waits is kept."""
         self._looking.cancel()
+        self._is_over = True
         if self._own is not None and self._stopped is not None:
             with suppress(RuntimeError):  # it has ended already
                 self._own.call_soon_threadsafe(self._stopped.set)
@@ -118,14 +121,16 @@ class MqttServer:
         own = asyncio.get_running_loop()
         own.set_exception_handler(lambda _, context: self._blame(context.get("exception")))
         self._own, self._stopped = own, asyncio.Event()
+        if self._is_over:  # before this thread came so far
+            self._stopped.set()
         await self.uplink.run(self._stopped)
 
     def _blame(self, error: BaseException | None) -> None:
         """Tell of an error of ours; that aiomqtt watches a socket which has been closed meanwhile is none."""
         fault = f"error of ours, please report: {type(error).__name__}: {error}"
         if error is not None and not isinstance(error, OSError) and fault != self._fault:
+            self._access.audit(self._client.name, "mqtt", fault)
             self._fault = fault
-            self._access.audit(self._client.name, "mqtt", self._fault)
 
     async def _look(self) -> None:
         period_s = self._options.period_s

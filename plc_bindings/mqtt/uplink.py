@@ -153,13 +153,14 @@ class Uplink:
     async def _be_born(self) -> None:
         await self._has_looked.wait()
         async with self._speaking:
+            live_from = self.store.end  # what changes while births are said is newer than they are
             for message in self._payload.births(time.time_ns() // 1_000_000):
                 await self.broker.publish(message)
                 await asyncio.sleep(0)
             self.births += 1
             self._born_s = time.monotonic()
             if not self.is_born:
-                self._live_from, self._batch = self.store.end, 1
+                self._live_from, self._batch = live_from, 1
                 self._born_over = self.broker.counts.connects
         self._new.set()
 
@@ -257,8 +258,8 @@ class Uplink:
             self.broker.leave(f"the primary host {self._options.host} is away")
 
     def _refuse(self, message: Message, why: str) -> None:
-        self.refused += 1
         self._audit(self._client.name, f"command at {message.topic[:200]}", f"refused: {why}")
+        self.refused += 1
 
 
 def _quality(look: Look) -> Quality:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -74,6 +75,7 @@ class ConnectionServer(ABC):
         """(host, port), or another place, once started."""
         self.requests = 0
         """Those of connections that have ended."""
+        self._counting = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
         self._listening: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -117,10 +119,17 @@ class ConnectionServer(ABC):
             self.pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(0)  # so that they notice
 
+    def forget(self, connection: Connection) -> None:
+        """It has ended; its requests still count, and each once, whenever another thread asks."""
+        with self._counting:
+            self.connections.discard(connection)
+            self.requests += connection.answered
+
     def status_of(self, kind: str, more: int = 0) -> ServerStatus:
         """How it does. Any thread. `more` requests came otherwise than over connections."""
         place = self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
-        requests = more + self.requests + sum(connection.answered for connection in tuple(self.connections))
+        with self._counting:
+            requests = more + self.requests + sum(connection.answered for connection in tuple(self.connections))
         return ServerStatus(f"{kind} {place}", self.access.clients, requests, self.access.refused)
 
     def _look_around(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -224,8 +233,7 @@ class Connection(asyncio.Protocol):
             self._server.access.release(self._client)
         if self._repeated is not None:
             self._repeated.catch_up()
-        self._server.connections.discard(self)
-        self._server.requests += self.answered
+        self._server.forget(self)
         if self._repeated is not None:
             self._repeated.replay.close()
         if self._talk is not None:

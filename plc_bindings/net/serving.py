@@ -83,6 +83,7 @@ class Serving:
         self._ready = threading.Event()
         self._failed: ServerError | None = None
         self._loop_done: asyncio.Event | None = None
+        self._is_over = False
         self._turns = ExitStack()
 
     def start(self) -> None:
@@ -101,7 +102,7 @@ class Serving:
 
     def _start(self) -> None:
         self._ready.clear()
-        self._failed = None
+        self._failed, self._is_over = None, False
         self._thread = threading.Thread(target=self._main, name="plc-servers", daemon=True)
         try:
             self._thread.start()
@@ -120,6 +121,7 @@ class Serving:
         """Close all connections and end the thread. Takes a bounded time whatever clients do."""
         if self._thread is None:
             return
+        self._is_over = True
         loop, done = self._loop, self._loop_done
         if loop is not None and done is not None and not loop.is_closed():
             loop.call_soon_threadsafe(done.set)
@@ -138,6 +140,8 @@ class Serving:
     async def _serve(self) -> None:
         done = asyncio.Event()
         self._loop, self._loop_done = asyncio.get_running_loop(), done
+        if self._is_over:  # before this thread came so far
+            done.set()
         started: list[Server] = []
         try:
             for name, server in self._servers.items():

@@ -134,8 +134,8 @@ class Access:
 
     def audit(self, who: str, what: str, outcome: str) -> None:
         """Tell the audit log; what is refused is counted."""
-        self.refused += outcome.startswith("refused")
         self._record(who, what, outcome)
+        self.refused += outcome.startswith("refused")
 
     def admit(self, address: str, certificate: tuple[str, str] | None = None) -> Client | None:
         """Let a connection in, or not.

@@ -450,10 +450,12 @@ def test_a_model_is_measured_anew_after_an_update(plant, session):
 def test_a_fast_model_is_called_at_once(session):
     """Without a thread, which costs more than the call."""
     call = read_write(PREDICT, 1, 24, INPUTS.tobytes())
-    for _ in range(50):  # the first calls may be slow on a busy machine
-        ask(session, call)
-    session.feed(call)
-    assert session.job is None
+    for _ in range(50):  # one that is interrupted makes the next a slow one
+        session.feed(call)
+        if session.job is None:
+            return
+        session.resume(session.job())
+    pytest.fail("every call needs a thread")
 
 
 def test_a_slow_model_runs_in_a_thread(plant, session):

@@ -126,6 +126,16 @@ def without_python(replay: Replay, count: int, work: Callable[[], Found]) -> Fou
     pytest.fail("Python was needed every time")
 
 
+def then_replayed(replay: Replay, calls: Callable[[], None]) -> None:
+    """After what came in between, one of these calls does without Python soon; each is right."""
+    before = replay.answered
+    for _ in range(25):
+        calls()
+        if replay.answered > before:
+            return
+    pytest.fail("nothing was replayed any more")
+
+
 def mostly_replayed(replay: Callable[[], Replay], inputs: np.ndarray, calls: Callable[[np.ndarray], None]) -> None:
     """More than half of these calls do without Python, at one time or another: an interruption of the machine costs some."""
     before = 0
@@ -152,6 +162,10 @@ def graph(nodes: list[onnx.NodeProto], given: int, got: int, count: int, **const
 def expected(model: rt_engine.Model, inputs: np.ndarray) -> bytes:
     (y,) = model.run({"x": inputs.astype(np.float32).reshape(1, -1)})
     return y.tobytes()
+
+
+def equal(found: object, right: object) -> None:
+    assert found == right
 
 
 def random_inputs(count: int) -> np.ndarray:
@@ -187,9 +201,7 @@ def test_other_requests_in_between_are_answered(replays: list[Replay]) -> None:
             client.socket.sendall(whole[at : at + 59])
             time.sleep(0.005)
         assert [client.answer(73), client.answer(74)] == right[3:5]
-        before = replays[0].answered
-        assert [client.call(one) for one in inputs] == right
-        assert replays[0].answered > before
+        then_replayed(replays[0], lambda: equal([client.call(one) for one in inputs], right))
 
 
 def test_a_new_version_answers_from_the_next_call_on(replays: list[Replay]) -> None:
@@ -199,9 +211,8 @@ def test_a_new_version_answers_from_the_next_call_on(replays: list[Replay]) -> N
         inputs = random_inputs(20)
         until_replayed(client, lambda: replays[0], inputs[0])
         slot.update(new)
-        before = replays[0].answered
-        assert [client.call(one) for one in inputs] == [(0, 2, expected(new, one)) for one in inputs]
-        assert replays[0].answered > before
+        right = [(0, 2, expected(new, one)) for one in inputs]
+        then_replayed(replays[0], lambda: equal([client.call(one) for one in inputs], right))
 
 
 def test_infinite_outputs_are_told(replays: list[Replay]) -> None:
@@ -267,20 +278,31 @@ def test_the_rate_is_counted(replays: list[Replay]) -> None:
 
 
 def test_answers_that_do_not_fit_wait_in_order(replays: list[Replay]) -> None:
-    """A client that fetches nothing for a while gets every answer, in order; some were cut by a full socket."""
+    """A client that fetches nothing for a while gets every answer, in order; some were cut by a full socket.
+
+    Where the server is interrupted just when the socket fills, Python does all of it: then another client tries.
+    """
     late: list[int] = []
     with serving(perceptron()) as (other, _):
-        client = Caller(other.server, buffer=4096)
-        inputs, count = random_inputs(1)[0], 1500
-        until_replayed(client, lambda: replays[1], inputs)
-        (connection,) = (c for c in client.server.connections if c._repeated.replay is replays[1])
-        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        write, replays[1]._late = replays[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
-        for invoke in range(count):
-            client.socket.sendall(request(inputs, invoke))
-            time.sleep(0.0001)
-        assert [client.answer(invoke)[0] for invoke in range(count)] == [0] * count
+        for _ in range(20):
+            _fetch_late(Caller(other.server, buffer=4096), replays, late)
+            if late:
+                break
     assert late and 0 < late[0] <= 70
+
+
+def _fetch_late(client: Caller, replays: list[Replay], late: list[int]) -> None:
+    """1,500 calls, and only then their answers; `late`: bytes of those that did not fit into the socket."""
+    inputs, count = random_inputs(1)[0], 1500
+    until_replayed(client, lambda: replays[-1], inputs)
+    replay = replays[-1]
+    (connection,) = (c for c in tuple(client.server.connections) if c._repeated.replay is replay)
+    connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    write, replay._late = replay._late, lambda rest: (late.append(len(rest)), write(rest))[1]
+    for invoke in range(count):
+        client.socket.sendall(request(inputs, invoke))
+        time.sleep(0.0001)
+    assert [client.answer(invoke)[0] for invoke in range(count)] == [0] * count
 
 
 def test_others_are_served_while_one_calls() -> None:

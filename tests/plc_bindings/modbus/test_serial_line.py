@@ -3,6 +3,7 @@
 import asyncio
 import os
 import struct
+import threading
 import time
 
 import pytest
@@ -21,10 +22,25 @@ FORCE = bytes.fromhex("03 04 40 20 00 00")
 
 
 class Line:
-    """The master's end of the line."""
+    """The master's end of the line. `heard`: what a server at its other end has taken in, if it is `watch`ed."""
 
     def __init__(self, master, device):
-        self.file, self.device = master, device
+        self.file, self.device, self.heard = master, device, b""
+
+    def watch(self, server):
+        self.reader = server._line._reader
+        feed = self.reader.feed
+
+        def heard(data):
+            found = feed(data)
+            self.heard += data
+            return found
+
+        self.reader.feed = heard
+
+    def until_forgotten(self, data):
+        """`data` was taken in, and silence has ended it."""
+        wait_for(lambda: self.heard.endswith(data) and not self.reader.is_waiting)
 
     def send(self, data):
         os.write(self.file, data)
@@ -53,6 +69,7 @@ def line():
 def server(plant, line):
     options = ModbusOptions(Rtu(line.device, 115200, "N", silence_s=0.05))
     with serving(plant, options) as server:
+        line.watch(server)
         yield server
 
 
@@ -65,11 +82,14 @@ def test_a_request(server, line):
     assert line.answer() == rtu.frame(1, FORCE)
 
 
-def test_byte_by_byte(server, line):
-    for byte in rtu.frame(1, READ):
-        line.send(bytes((byte,)))
-        time.sleep(0.002)
-    assert line.answer() == rtu.frame(1, FORCE)
+def test_byte_by_byte(plant, line):
+    """With pauses that are no silence yet."""
+    with serving(plant, ModbusOptions(Rtu(line.device, 115200, "N", silence_s=PATIENCE_S))) as server:
+        line.watch(server)
+        for i, byte in enumerate(rtu.frame(1, READ)):
+            line.send(bytes((byte,)))
+            wait_for(lambda i=i: len(line.heard) == i + 1)
+        assert line.answer() == rtu.frame(1, FORCE)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +106,8 @@ def test_byte_by_byte(server, line):
 )
 def test_what_gets_no_answer_and_the_next_request_that_does(server, line, bad):
     line.send(bad)
-    assert line.answer(0.15) == b""
+    line.until_forgotten(bad)
+    assert line.answer(0.1) == b""
     line.send(rtu.frame(1, READ))
     assert line.answer() == rtu.frame(1, FORCE)
 
@@ -105,13 +126,15 @@ def test_an_unknown_function_is_refused(server, line):
 
 def test_who_asks_again_during_a_slow_call_gets_one_answer(plant, server, line, monkeypatch):
     """That to the newest request: the master has given up the older one."""
-    call = Predictor.call
-    monkeypatch.setattr(Predictor, "call", lambda *args: (time.sleep(0.2), call(*args))[1])
+    call, gate = Predictor.call, threading.Event()
+    monkeypatch.setattr(Predictor, "call", lambda *args: (gate.wait(PATIENCE_S), call(*args))[1])
     block = plant.map.blocks[0]
     data = struct.pack(">7f", *[0.5] * 7)
-    line.send(rtu.frame(1, struct.pack(">BHHHHB", 23, block.result, 6, block.inputs, 14, 28) + data))
-    time.sleep(0.05)
-    line.send(rtu.frame(1, READ))
+    for request in (struct.pack(">BHHHHB", 23, block.result, 6, block.inputs, 14, 28) + data, READ):
+        line.send(rtu.frame(1, request))
+        wait_for(lambda request=request: line.heard.endswith(rtu.frame(1, request)))
+    wait_for(lambda: server._line._requests)
+    gate.set()
     assert line.answer() == rtu.frame(1, FORCE)
     assert line.answer(0.1) == b""
 
@@ -131,10 +154,10 @@ def test_a_port_that_is_lost_is_opened_again(plant, tmp_path, monkeypatch):
     master, device = os.openpty()
     name.symlink_to(os.ttyname(device))
     with serving(plant, ModbusOptions(Rtu(str(name), 115200, "N"))) as server:
+        name.unlink()  # first: the number may be another's at once
         os.close(device)
         os.close(master)
         wait_for(lambda: server._line._port is None)
-        name.unlink()
         master, device = os.openpty()
         os.set_blocking(master, False)
         name.symlink_to(os.ttyname(device))

@@ -15,6 +15,7 @@ from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.stream import TURN
 from plc_bindings.security.access import Access, Limits
 from tests import need
+from tests.loops import pass_time
 from tests.plc_bindings.modbus.plant import serving
 from tests.waiting import wait_for
 
@@ -138,7 +139,7 @@ def test_too_many_requests_are_busy(plant):
         wire.send(*[READ] * 30)
         answers = [wire.answer()[1] for _ in range(30)]
         assert answers[:10] == [FORCE] * 10
-        assert answers[-1] == b"\x83\x06"
+        assert answers.count(b"\x83\x06") >= 5, "some places become free while it asks"
 
 
 def test_a_client_that_never_reads_is_dropped_and_others_are_served(plant):
@@ -162,9 +163,12 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_served(plant):
 
 
 def test_an_idle_connection_is_closed(plant):
-    with serving(plant, ModbusOptions(Tcp(port=0), idle_s=1.0)) as server, closing(Wire(server)) as wire:
+    options = ModbusOptions(Tcp(port=0), idle_s=1000.0, stuck_s=1e9)
+    with serving(plant, options) as server, closing(Wire(server)) as wire:
         wire.send(READ)
         assert wire.answer() == (0, FORCE)
+        (connection,) = server.connections
+        pass_time(connection._loop, 1100)
         assert wire.is_closed()
 
 
@@ -174,8 +178,10 @@ def test_clients_that_vanish_leave_nothing(plant, server):
         wire.socket.sendall(mbap.frame(0, 1, READ)[:9])
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wire.close()
-    wait_for(lambda: server.access.clients == 0)
-    assert not server.connections
+    with closing(Wire(server)) as last:  # let in behind them
+        last.send(READ)
+        assert last.answer() == (0, FORCE)
+    wait_for(lambda: not server.connections and not server.access.clients)
 
 
 # --- slow models ------------------------------------------------------------------------------------------------------

@@ -153,11 +153,10 @@ def test_what_a_client_says_of_our_certificate_stands_there_too(plant, authority
     audit = []
     access = Access(audit=lambda *line: audit.append(line))
     options = ModbusOptions(Tls(certificate, key, authority.file, port=0))
-    with (
-        serving(plant, options, access) as server,
-        pytest.raises(Exception, match=r"(?i)refused|certificate|connection"),
-    ):
-        ask(server, authority, *authority.issue("plc")[:2])
+    with serving(plant, options, access) as server:
+        with pytest.raises(Exception, match=r"(?i)refused|certificate|connection"):
+            ask(server, authority, *authority.issue("plc")[:2])
+        wait_for(lambda: audit)
     assert [line[:2] for line in audit] == [("127.0.0.1", "TLS handshake")]
     assert words in audit[0][2]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import time
 
@@ -25,6 +26,11 @@ async def until(condition, why="did not happen"):
     while not condition():
         assert time.monotonic() < end, why
         await asyncio.sleep(0.01)
+
+
+async def until_said(broker, why):
+    """One of its attempts ends so: another may meet a reset instead."""
+    await until(lambda: re.search(why, broker.counts.last_error, re.IGNORECASE), why)
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +124,7 @@ def test_user_and_password(tmp_path):
     async def main(port):
         options = BrokerOptions("127.0.0.1", port, user="press", password_file=mine, **QUICK)
         async with session(options) as (broker, _):
-            await until(lambda: "authori" in broker.counts.last_error.lower(), broker.counts.last_error)
+            await until_said(broker, "authori")
             mine.write_text("secret\n")  # read again at each connection
             await until(lambda: broker.up)
 
@@ -148,9 +154,7 @@ def test_tls_with_certificates_of_both(tmp_path):
             (options(ours.file, ours.issue("late", days=(-3, -2))), "certificate expired|instead of an answer"),
         ):
             async with session(wrong) as (broker, _):
-                await until(lambda broker=broker: broker.counts.last_error)
-                with pytest.raises(BrokerError, match=f"(?i){why}"):
-                    raise BrokerError(broker.counts.last_error)
+                await until_said(broker, why)
                 assert not broker.up
 
     with Mosquitto(tmp_path, *lines) as mosquitto:
@@ -168,8 +172,8 @@ def test_a_broker_whose_certificate_has_expired_is_not_spoken_to(tmp_path):
             "localhost", port, user="press", password_file=tmp_path / "password", ca_file=ours.file, **QUICK
         )
         async with session(options) as (broker, _):
-            await until(lambda: broker.counts.last_error)
-            assert "certificate has expired" in broker.counts.last_error and not broker.up
+            await until_said(broker, "certificate has expired")
+            assert not broker.up
 
     lines = (f"cafile {ours.file}", f"certfile {server[0]}", f"keyfile {server[1]}", "allow_anonymous true")
     with Mosquitto(tmp_path, *lines) as mosquitto:
@@ -216,9 +220,7 @@ def test_a_broker_that_lies_is_left_and_tried_again(answer, why):
             port = server.sockets[0].getsockname()[1]
             options = BrokerOptions("127.0.0.1", port, most_bytes=1 << 16, most_per_s=500, most_waiting=100, **QUICK)
             async with session(options) as (broker, _):
-                await until(lambda: broker.counts.last_error)
-                with pytest.raises(BrokerError, match=f"(?i){why}"):
-                    raise BrokerError(broker.counts.last_error)
+                await until_said(broker, why)
                 await until(lambda: broker.counts.attempts > 2)
 
     run(main())
@@ -239,7 +241,7 @@ def test_a_broker_that_says_nothing_is_left(monkeypatch):
 def test_a_broker_without_tls_is_told_apart_from_one_that_is_away(tmp_path):
     async def main(port):
         async with session(BrokerOptions("127.0.0.1", port, tls=True, **QUICK)) as (broker, _):
-            await until(lambda: "`tls = false`" in broker.counts.last_error, broker.counts.last_error)
+            await until_said(broker, "`tls = false`")
         async with session(BrokerOptions("127.0.0.1", 1, tls=True, **QUICK)) as (broker, _):
             await until(lambda: broker.counts.last_error)
             assert broker.counts.last_error == "127.0.0.1:1: Connection refused"

@@ -67,7 +67,7 @@ def test_every_value_comes_although_connections_end_anywhere():
             before = server.uplink.store.end
             plant.set(1000.0 + step)
             wait(lambda before=before: server.uplink.store.end > before)
-        wait(lambda: not len(server.uplink.store), why=lambda: f"{len(server.uplink.store)} wait still", seconds=40)
+        wait(lambda: not len(server.uplink.store), why=lambda: f"{len(server.uplink.store)} wait still")
         assert server.status().counts["dropped_records"] == 0
     broker.close()
     values = [

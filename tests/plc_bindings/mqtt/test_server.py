@@ -1,8 +1,10 @@
 """A server of kind MQTT at a broker that we did not write: births, data, commands, what waits while the broker is away."""
 
+import asyncio
 import json
 import os
 import signal
+import struct
 import threading
 import time
 
@@ -11,6 +13,7 @@ import pytest
 from fieldbus.tags import Quality
 from plc_bindings.errors import ServerError
 from plc_bindings.mqtt.schema import Payload
+from plc_bindings.mqtt.server import MqttServer
 from tests.peers.mosquitto import Mosquitto
 from tests.plc_bindings.mqtt.listening import listening
 from tests.plc_bindings.mqtt.plant import Plant, serving, wait
@@ -86,7 +89,7 @@ def test_many_who_ask_for_births_at_once_get_the_same(mosquitto):
             client.publish("spBv1.0/plant/NCMD/press", payload.SerializeToString(), 1)
         wait(lambda: server.status().requests == 50)
         wait(lambda: kinds(heard).count("NBIRTH") > 1)
-        assert server.uplink.births <= 3
+        assert server.uplink.births < 10, "one a second, however many ask"
 
 
 def test_commands_are_written_at_once_or_refused_and_noted(mosquitto):
@@ -138,10 +141,10 @@ def test_nothing_is_lost_while_the_broker_is_away_and_it_comes_in_order(mosquitt
         for step in range(20):
             wait(lambda step=step: len(server.uplink.store) >= step)
             plant.set(100.0 + step)
-        assert "refused" in server.status().trouble
+        wait(lambda: "refused" in server.status().trouble)
         mosquitto.start()
         with listening(mosquitto.port, "spBv1.0/#") as (_, heard):
-            wait(lambda: len(temperatures(heard, server)) >= 20 or server.status().counts["births"] > 1, seconds=20)
+            wait(lambda: len(temperatures(heard, server)) >= 20 or server.status().counts["births"] > 1)
             plant.set(300.0)
             wait(lambda: (300.0, False) in temperatures(heard, server))
     # the listener may have come after the birth: what it heard is whole from there on
@@ -232,7 +235,7 @@ def test_a_broker_that_stands_still_loses_nothing(mosquitto):
         finally:
             os.kill(mosquitto.pid, signal.SIGCONT)
         wait(lambda: not len(server.uplink.store))
-        assert 50.0 in [value for value, _ in temperatures(heard, server)]
+        wait(lambda: 50.0 in [value for value, _ in temperatures(heard, server)])
 
 
 def test_a_broker_that_hangs_at_the_end_costs_nothing_with_a_file(mosquitto, tmp_path):
@@ -270,8 +273,7 @@ def test_plain_topics_are_retained_and_take_commands(mosquitto):
             wait(lambda: server.status().refused == 7)
             assert len(plant.orders.written) == 2
     with listening(mosquitto.port, "works/hall/press/status") as (_, heard):
-        wait(lambda: heard.payloads("/status"))
-        assert json.loads(heard.payloads("/status")[0])["state"] == "offline"
+        wait(lambda: "offline" in [json.loads(payload)["state"] for payload in heard.payloads("/status")])
 
 
 def test_a_broker_that_ends_every_connection_costs_nothing_that_fits(mosquitto):
@@ -302,12 +304,45 @@ def test_an_error_of_ours_is_told_and_not_taken_for_the_broker(mosquitto):
         server.uplink._payload.data = None
         plant.set(5.0)
         wait(lambda: server.status().trouble.startswith("error of ours, please report: TypeError"))
-        assert plant.audit[-1][2].startswith("error of ours")
+        assert plant.audit[-1][2].startswith("error of ours")  # before the status says so
     assert server._thread is None  # it was stopped in good order
 
 
-def test_no_thread_is_left():
-    before = set(threading.enumerate())
-    with serving(Plant(), 1):
-        time.sleep(0.1)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_no_thread_is_left(monkeypatch, is_late):
+    """Also when the stop comes before it has begun."""
+    before, gate, run = set(threading.enumerate()), threading.Event(), MqttServer._run
+
+    async def late(server):
+        gate.wait(60)
+        await run(server)
+
+    if is_late:
+        monkeypatch.setattr(MqttServer, "_run", late)
+        monkeypatch.setattr("plc_bindings.mqtt.server.LEAVE_S", 0.01)
+    with serving(Plant(), 1) as server:
+        wait(lambda: is_late or server.uplink.broker.counts.attempts)
+    gate.set()
     wait(lambda: not [t for t in set(threading.enumerate()) - before if "mqtt" in t.name])
+
+
+def test_what_changes_while_births_are_said_is_no_history(mosquitto):
+    """A host that was born with the value before shows the new one."""
+    plant = Plant()
+    with (
+        listening(mosquitto.port, "spBv1.0/#") as (client, heard),
+        serving(plant, mosquitto.port, host="scada") as server,
+    ):
+        wait(lambda: len(server.uplink.store) == 3)
+        publish = server.uplink.broker.publish
+
+        async def slow(message):
+            await publish(message)
+            if "DBIRTH" in message.topic and plant.sensors.data[:8] != struct.pack("<d", 30.0):
+                plant.set(30.0)
+                while server.uplink.store.end == 3:
+                    await asyncio.sleep(0.01)
+
+        server.uplink.broker.publish = slow
+        say(client, True, 1)
+        wait(lambda: temperatures(heard, server)[-1:] == [(30.0, False)])

@@ -3,6 +3,7 @@
 `slow` is a job, `more` has a turn to itself, `often` is over the rate, `bad` cannot be a request, `note` is sent unasked later.
 """
 
+import asyncio
 import socket
 import threading
 import time
@@ -13,10 +14,11 @@ from dataclasses import replace
 import pytest
 
 from plc_bindings.calls.repeated import RepeatedCalls
-from plc_bindings.net.connection import MOST_WAITING, ConnectionServer, Rules
+from plc_bindings.net.connection import MOST_WAITING, Connection, ConnectionServer, Rules
 from plc_bindings.net.conversation import Conversation
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Access
+from tests.loops import pass_time
 from tests.waiting import wait_for
 
 RULES = Rules(keep_alive={"TCP_KEEPIDLE": 10}, stuck=("stuck", "closed"), idle=("idle", "closed"))
@@ -92,6 +94,7 @@ class LineServer(ConnectionServer):
         self.go, self.talks = threading.Event(), []
 
     async def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
         await self.listen("127.0.0.1", 0)
 
     def status(self):
@@ -218,9 +221,14 @@ def test_what_is_due_is_sent_unasked(server):
 
 
 def test_one_who_asks_nothing_is_disconnected_where_there_is_a_rule():
-    with serving(idle_s=1.0) as server, client(server) as sock:
-        sock.sendall(b"a\n")
-        assert received(sock, 99) == b"a\n"
+    """Not before: each request counts."""
+    with serving(idle_s=1000.0, stuck_s=1e9) as server, client(server) as sock:
+        for _ in range(3):
+            sock.sendall(b"a\n")
+            assert received(sock, 2) == b"a\n"
+            pass_time(server.loop, 800)
+        pass_time(server.loop, 300)
+        assert received(sock, 99) == b""
         assert server.audit == [("127.0.0.1", "idle", "closed")]
 
 
@@ -265,6 +273,25 @@ def test_requests_of_those_who_have_gone_are_still_counted(server):
     status = server.status()
     assert (status.requests, status.clients, status.refused) == (4, 0, 0)
     assert status.address == "lines {}:{}".format(*server.address)
+
+
+def test_requests_are_counted_once_while_their_client_goes(server, monkeypatch):
+    """Whoever asks just then: neither less than before nor twice."""
+    counts, answered = [], Connection.answered
+
+    def looked(connection):
+        if not server.connections:  # it is counted with those that have ended, right now
+            other = threading.Thread(target=lambda: counts.append(server.status().requests))
+            other.start()
+            other.join(0.05)
+        return answered.fget(connection)
+
+    with client(server) as sock:
+        sock.sendall(b"a\nb\n")
+        assert received(sock, 4) == b"a\nb\n"
+        monkeypatch.setattr(Connection, "answered", property(looked))
+    wait_for(lambda: counts)
+    assert counts == [2]
 
 
 def test_a_client_whose_conversation_cannot_begin_leaves_its_place(server, monkeypatch):

@@ -96,6 +96,19 @@ def test_servers_that_do_not_start_in_time_are_stopped(interval, monkeypatch):
     wait_for(lambda: [event for event, _ in server.events] == ["start", "stop"])
 
 
+def test_a_thread_that_begins_after_the_stop_serves_nobody(interval, monkeypatch):
+    """So slow may a machine be: the thread has no loop yet when its starter gives up."""
+    gate, server = threading.Event(), Server()
+    make = plc_bindings.net.serving.ServerLoop
+    monkeypatch.setattr(plc_bindings.net.serving, "ServerLoop", lambda: (gate.wait(30), make())[1])
+    monkeypatch.setattr(plc_bindings.net.serving, "START_S", 0.01)
+    monkeypatch.setattr(plc_bindings.net.serving, "STOP_S", 0.01)
+    with pytest.raises(ServerError, match="did not start"):
+        Serving({"a": server}).start()
+    gate.set()
+    wait_for(lambda: [event for event, _ in server.events] == ["start", "stop"])
+
+
 @pytest.mark.parametrize(
     ("code", "helps"),
     [
