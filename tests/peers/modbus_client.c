@@ -76,7 +76,8 @@ int main(int argc, char **argv)
     uint16_t value[2] = {0};
     ctx = rtu ? modbus_new_rtu(argv[2], 19200, 'N', 8, 1) : modbus_new_tcp(argv[1], atoi(argv[2]));
     modbus_set_slave(ctx, 1);
-    modbus_set_response_timeout(ctx, 3, 0);
+    modbus_set_response_timeout(ctx, 30, 0);
+    modbus_set_byte_timeout(ctx, 0, 0); /* the same between bytes */
     if (modbus_connect(ctx) < 0)
         return 1;
     number("FC 5", modbus_write_bit(ctx, coil, 1), 1);

@@ -42,7 +42,7 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
     """{feature: what came of it}, as the script prints it."""
     environment = {**os.environ, "NODE_PATH": str(modules())}
     command = ["node", str(HERE / script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0 and done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

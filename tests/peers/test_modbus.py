@@ -89,7 +89,8 @@ def mbpoll(server: ModbusServer) -> dict[str, Any]:
     (host, port), at = server.address, plant.places(server)
 
     def poll(kind: str, address: int, *values: str) -> Any:
-        command = [program, "-m", "tcp", "-p", str(port), "-0", "-1", "-B", "-t", kind, "-r", str(address), str(host)]
+        command = [program, "-m", "tcp", "-p", str(port), "-o", "10", "-0", "-1", "-B", "-t", kind, "-r", str(address)]
+        command.append(str(host))
         done = subprocess.run([*command, *values], capture_output=True, text=True, timeout=90)
         if done.returncode:
             return done.stderr.strip().rpartition(": ")[2]
@@ -122,7 +123,10 @@ CLIENTS: dict[str, tuple[Run, dict[str, Any]]] = {
 def found(client: str) -> dict[str, Any]:
     """What came of a client's features, against a server of its own."""
     if client == "libmodbus, RTU":
-        with joined_terminals() as (device, peer), plant.modbus_server(Rtu(device, parity="N")) as server:
+        with (
+            joined_terminals() as (device, peer),
+            plant.modbus_server(Rtu(device, parity="N", silence_s=10.0)) as server,
+        ):
             return libmodbus(server, "rtu", peer)
     with plant.modbus_server() as server:
         return CLIENTS[client][0](server)

@@ -18,7 +18,7 @@ from fieldbus.opcua.own import make
 from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
 from tests.peers import npm
-from tests.waiting import free_port, wait_for
+from tests.waiting import PATIENCE_S, free_port, wait_for
 
 pytestmark = pytest.mark.peer("node", "npm")
 
@@ -83,7 +83,7 @@ def test_values_outputs_status_security_and_a_restart(tmp_path):
         driven = link.drive(ProcessImage(), ["set"], "task")
         channel = link.subscribe(ProcessImage(), ["speed"], "task")
         link.start()
-        assert link.wait_up(20), link.status().last_error
+        assert link.wait_up(PATIENCE_S), link.status().last_error
         wait_for(lambda: all(one.quality == Quality.GOOD for one in link.values()))
         found = {one.tag.name: one.values for one in link.values()}
         assert found["big"] == (float((1 << 32) + 5),)
@@ -94,10 +94,10 @@ def test_values_outputs_status_security_and_a_restart(tmp_path):
         for status, quality in (("UncertainSensorNotAccurate", Quality.STALE), ("BadSensorFailure", Quality.BAD)):
             server.tell("status", "speed", status)
             wait_for(lambda wanted=quality: channel.latest()[3] == wanted)
-            assert status in link.status().note
+            wait_for(lambda wanted=status: wanted in link.status().note)
         driven.write([2.5], Quality.GOOD, time.monotonic_ns())
         wait_for(lambda: server.tell("get", "set") == 2.5)
-        assert server.tell("get", "sets") == [10, 5, 30]
+        wait_for(lambda: server.tell("get", "sets") == [10, 5, 30])
         for policy in ("Basic256Sha256", "Aes256Sha256RsaPss"):
             secure = OpcUaLink(
                 "secure", tags(server.uri)[:1], Where(server.url, policy, certificates=ours.folder), 0.05, 2.0
@@ -106,7 +106,7 @@ def test_values_outputs_status_security_and_a_restart(tmp_path):
                 if policy == "Basic256Sha256":
                     wait_for(lambda one=secure: "is not trusted" in one.status().last_error)
                     ours.trust(ours.listed()[1][0].thumbprint)
-                assert secure.wait_up(20), secure.status().last_error
+                assert secure.wait_up(PATIENCE_S), secure.status().last_error
     wait_for(lambda: channel.latest()[3] == Quality.BAD and link.status().state != "up")
     with serving(tmp_path / "pki", port) as server:
         wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 1.5)

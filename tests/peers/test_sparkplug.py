@@ -29,7 +29,7 @@ def test_sparkplug_client(tmp_path):
             assert host.stdout is not None
             assert host.stdout.readline() == "ready\n"
             with serving(plant, mosquitto.port) as server:
-                wait(lambda: server.status().requests == 2, seconds=20)
+                wait(lambda: server.status().requests == 2)
                 plant.set(99.5)
                 said, _ = host.communicate(timeout=90)
                 wait(lambda: others.payloads("NBIRTH"))

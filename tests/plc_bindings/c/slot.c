@@ -118,6 +118,25 @@ static void stop(int threads) {
         EXPECT(tasks[i].wrong == 0);
 }
 
+/** Every thread has made a tick that is later than now, and so after all that was said to the slot. */
+static void ticked(int threads) {
+    int64_t from_ns = now_ns();
+    for (int i = 0; i < threads; i++)
+        while (tasks[i].start_ns + (tasks[i].count - 1) * period_ns <= from_ns)
+            sleep_until(now_ns() + period_ns);
+}
+
+/** An update at a tick that is soon; gives which. Who is interrupted until it has passed tries the next one. */
+static int64_t update_soon(rte_model *model, rte_update *update) {
+    for (int attempt = 0;; attempt++) {
+        int64_t at_ns = (now_ns() / period_ns + 100) * period_ns;
+        rte_status status = rte_slot_update(slot, model, at_ns, 2000000000, update);
+        if (status == RTE_OK)
+            return at_ns;
+        EXPECT(status == RTE_LATE && attempt < 10);
+    }
+}
+
 /** The first tick with a version, from a tick on; -1 if none. */
 static int first(const task *t, unsigned char version, int from) {
     for (int i = from; i < t->count; i++)
@@ -150,11 +169,11 @@ static void late(void) {
     start(THREADS);
     tasks[1].hung = true;
     sleep_until(now_ns() + 5 * period_ns);
-    EXPECT(rte_slot_update(slot, new_model, 0, 300000000, &update) == RTE_LATE);
+    EXPECT(rte_slot_update(slot, new_model, 0, 600000000, &update) == RTE_LATE);
     EXPECT(update.late == 1 && update.stuck == 0 && update.version == 1 && rte_slot_version(slot) == 1);
     EXPECT(strstr(rte_error_text(), "1 readers did not take"));
     tasks[1].hung = false;
-    sleep_until(now_ns() + 40 * period_ns);
+    ticked(THREADS);
     EXPECT(first(&tasks[0], 2, 0) >= 0); /* it had taken it ... */
     for (int k = 0; k < THREADS; k++)
         EXPECT(tasks[k].version[tasks[k].count - 1] == 1); /* ... and given it back */
@@ -171,11 +190,11 @@ static void stuck(void) {
     tasks[1].hung = true;
     tasks[2].hangs_with = 2;
     sleep_until(now_ns() + 5 * period_ns);
-    EXPECT(rte_slot_update(slot, new_model, 0, 300000000, &update) == RTE_LATE);
+    EXPECT(rte_slot_update(slot, new_model, 0, 600000000, &update) == RTE_LATE);
     EXPECT(update.late == 1 && update.stuck == 1 && rte_slot_version(slot) == 1);
     tasks[2].hangs_with = 0;
     tasks[1].hung = tasks[2].hung = false;
-    sleep_until(now_ns() + 40 * period_ns);
+    ticked(THREADS);
     for (int k = 0; k < THREADS; k++)
         EXPECT(tasks[k].version[tasks[k].count - 1] == (k == 2 ? 2 : 1));
     EXPECT(rte_slot_update(slot, old_model, 0, 2000000000, &update) == RTE_OK);
@@ -228,12 +247,11 @@ static void activation(void) {
     rte_update update;
     start(THREADS);
     EXPECT(rte_slot_update(slot, new_model, now_ns() - 1, 1000000000, &update) == RTE_LATE && rte_slot_version(slot) == 1);
-    int64_t at_ns = tasks[0].start_ns + 300 * period_ns;
-    EXPECT(rte_slot_update(slot, new_model, at_ns, 1000000000, &update) == RTE_OK);
+    int64_t at_ns = update_soon(new_model, &update);
     EXPECT(update.activation_ns == at_ns && update.first_taken_ns == at_ns && update.last_taken_ns == at_ns);
     stop(THREADS);
     for (int k = 0; k < THREADS; k++)
-        EXPECT(first(&tasks[k], 2, 0) == 300);
+        EXPECT(tasks[k].start_ns + first(&tasks[k], 2, 0) * period_ns == at_ns);
 }
 
 /** Readers whose threads do not run change here and now; so do those that stop before the time. */
@@ -246,7 +264,7 @@ static void idle(void) {
     EXPECT(rte_context_version(rte_slot_pick(reader, 1)) == 2);
     start(1);
     tasks[0].stop = true; /* it ends at its next tick */
-    EXPECT(rte_slot_update(slot, old_model, now_ns() + 30 * period_ns, 2000000000, &update) == RTE_OK);
+    update_soon(old_model, &update);
     stop(1);
     EXPECT(rte_context_version(rte_slot_pick(tasks[0].reader, 1)) == 3);
     rte_slot_reader_free(reader);

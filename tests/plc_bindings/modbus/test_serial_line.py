@@ -172,7 +172,7 @@ def test_a_port_that_is_lost_is_opened_again(plant, tmp_path, monkeypatch):
 @pytest.mark.peer
 def test_pymodbus_predicts_by_fc23(plant):
     """Two pseudo-terminals joined by socat, as two ends of a line."""
-    with joined_terminals() as (master, device), serving(plant, ModbusOptions(Rtu(device, parity="N"))):
+    with joined_terminals() as (master, device), serving(plant, ModbusOptions(Rtu(device, parity="N", silence_s=10.0))):
         client = ModbusSerialClient(port=master, baudrate=19200, timeout=PATIENCE_S, retries=0)
         assert client.connect()
         block = plant.map.blocks[0]

@@ -5,7 +5,6 @@ import json
 import os
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from plc_bindings.security import audit, changes
 from plc_bindings.security.audit import AuditLog
 from plc_bindings.security.verifying import verify
+from tests.waiting import wait_for
 
 
 class Clock:
@@ -53,10 +53,7 @@ def test_the_thread_writes_without_being_asked(tmp_path, monkeypatch):
     log.start()
     try:
         log.record("a", "b", "c")
-        for _ in range(500):
-            if log.path.exists() and log.path.stat().st_size:
-                break
-            time.sleep(0.01)
+        wait_for(lambda: log.path.exists() and log.path.stat().st_size)
         assert entries(log.path)[0]["who"] == "a"
     finally:
         log.stop()

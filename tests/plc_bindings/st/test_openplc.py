@@ -16,6 +16,7 @@ from rt_engine import Model
 from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.exported import POLICY, modbus, square_root, wide
 from tests.plc_bindings.st.served import Station
+from tests.waiting import PATIENCE_S
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 STATUS = {name: number for name, number, _ in STATUSES}
@@ -36,7 +37,7 @@ class Device:
         (results, result), (others, other), (inputs, count) = self.spans
         try:
             if self.socket is None:
-                self.socket = socket.create_connection(address, 0.1)
+                self.socket = socket.create_connection(address, PATIENCE_S)
             read[:result] = self.ask(struct.pack(">BHH", 4, results, result), result)
             read[result : result + other] = self.ask(struct.pack(">BHH", 3, others, other), other)
             if count:

@@ -15,6 +15,7 @@ from tests.plc_bindings.st.evaluator import Program, syntax_errors
 from tests.plc_bindings.st.evaluator_types import StructuredTextError
 from tests.plc_bindings.st.exported import POLICY, demo, modbus
 from tests.plc_bindings.st.served import Station
+from tests.waiting import PATIENCE_S
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 MORE = 100
@@ -22,16 +23,19 @@ MORE = 100
 
 
 class Sockets:
-    """CODESYS' TCP blocks, as its library's documentation has them, with a socket behind them; each takes a cycle."""
+    """CODESYS' TCP blocks, as its library's documentation has them, with a socket behind them; each takes a cycle.
+
+    An answer comes in the cycle after its request, however slow this computer is.
+    """
 
     def __init__(self, address):
-        self.address, self.socket, self.opened = address, None, 0
+        self.address, self.socket, self.opened, self.is_asked = address, None, 0, False
         self.natives = {"NBS_TCP_Client": self.client, "NBS_TCP_Write": self.write, "NBS_TCP_Read": self.read}
 
     def client(self, block):
         if not block.xEnable and self.socket is not None:
             self.socket.close()
-            self.socket = None
+            self.socket, self.is_asked = None, False
         elif block.xEnable and self.socket is None:
             self.socket, self.opened = socket.create_connection(self.address), self.opened + 1
         else:
@@ -43,7 +47,7 @@ class Sockets:
         if block.xExecute and not block.xBusy and not block.xDone:
             assert block.hConnection == 0
             self.socket.sendall(block.pData.read(block.szSize))
-            block.xBusy = True
+            block.xBusy = self.is_asked = True
         elif block.xBusy:
             block.xBusy, block.xDone = False, True
         if not block.xExecute and not block.xBusy:
@@ -51,8 +55,9 @@ class Sockets:
 
     def read(self, block):
         block.xReady = False
-        if block.xEnable and self.socket is not None and select.select([self.socket], [], [], 0.05)[0]:
-            data = self.socket.recv(block.szSize)
+        patience_s = PATIENCE_S if self.is_asked else 0
+        if block.xEnable and self.socket is not None and select.select([self.socket], [], [], patience_s)[0]:
+            data, self.is_asked = self.socket.recv(block.szSize), False
             block.pData.write(data)
             block.xReady, block.szCount = bool(data), len(data)
 
