@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -70,12 +69,10 @@ class ConnectionServer(ABC):
 
     def __init__(self, access: Access, rules: Rules, workers: str) -> None:
         self.access, self.rules, self._workers = access, rules, workers
-        self.connections: set[Connection] = set()
+        self._known: tuple[frozenset[Connection], int] = frozenset(), 0
+        """Those that are, and the requests of those that have ended: one object, so who looks meanwhile sees each request once."""
         self.address: tuple[str, int] | str = ""
         """(host, port), or another place, once started."""
-        self.requests = 0
-        """Those of connections that have ended."""
-        self._counting = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
         self._listening: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -113,27 +110,37 @@ class ConnectionServer(ABC):
             self._sweep.cancel()
         if self._listening is not None:
             self._listening.close()
-        for connection in tuple(self.connections):
+        for connection in self.connections:
             connection.abort()
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(0)  # so that they notice
 
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """Those that are. Any thread."""
+        return self._known[0]
+
+    def know(self, connection: Connection) -> None:
+        """It has begun."""
+        connections, ended = self._known
+        self._known = connections | {connection}, ended
+
     def forget(self, connection: Connection) -> None:
-        """It has ended; its requests still count, and each once, whenever another thread asks."""
-        with self._counting:
-            self.connections.discard(connection)
-            self.requests += connection.answered
+        """It has ended; its requests still count."""
+        connections, ended = self._known
+        if connection in connections:
+            self._known = connections - {connection}, ended + connection.answered
 
     def status_of(self, kind: str, more: int = 0) -> ServerStatus:
         """How it does. Any thread. `more` requests came otherwise than over connections."""
         place = self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
-        with self._counting:
-            requests = more + self.requests + sum(connection.answered for connection in tuple(self.connections))
+        connections, ended = self._known
+        requests = more + ended + sum(connection.answered for connection in connections)
         return ServerStatus(f"{kind} {place}", self.access.clients, requests, self.access.refused)
 
     def _look_around(self, loop: asyncio.AbstractEventLoop) -> None:
-        for connection in tuple(self.connections):
+        for connection in self.connections:
             connection.check(loop.time())
         self._sweep = loop.call_later(SWEEP_S, self._look_around, loop)
 
@@ -147,6 +154,8 @@ class Connection(asyncio.Protocol):
         self._client: Client | None = None
         self._talk: Conversation | None = None
         self._repeated: RepeatedCalls | None = None
+        self._answered = 0
+        """At its end."""
         self._waiting = b""
         self._is_busy = self._is_ending = False
         """Busy: others have their turn, a job runs, or it rests."""
@@ -182,7 +191,7 @@ class Connection(asyncio.Protocol):
         if server.rules.high_water is not None:
             self._transport.set_write_buffer_limits(high=server.rules.high_water)
         talk = self._talk = server.conversation(client, sock.getsockname()[0])
-        server.connections.add(self)
+        server.know(self)
         selector = replays()
         if selector is not None and transport.get_extra_info("ssl_object") is None:
             self._repeated = server.repeated(talk, selector, sock.fileno(), client, self._transport.write)
@@ -233,6 +242,7 @@ class Connection(asyncio.Protocol):
             self._server.access.release(self._client)
         if self._repeated is not None:
             self._repeated.catch_up()
+        self._answered = self.answered
         self._server.forget(self)
         if self._repeated is not None:
             self._repeated.replay.close()
@@ -251,9 +261,10 @@ class Connection(asyncio.Protocol):
     @property
     def answered(self) -> int:
         """Requests, with Python and without. Any thread."""
-        talk, repeated = self._talk, self._repeated
-        with_python = talk.requests if talk is not None else 0
-        return with_python + (repeated.replay.answered if repeated is not None else 0)
+        repeated, talk = self._repeated, self._talk  # in this order: the talk ends first
+        if talk is None:
+            return self._answered
+        return talk.requests + (repeated.replay.answered if repeated is not None else 0)
 
     def check(self, now: float) -> None:
         """Disconnect a client that fetches no answers, or asks nothing and waits for nothing that is sent unasked."""

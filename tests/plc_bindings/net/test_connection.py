@@ -277,21 +277,21 @@ def test_requests_of_those_who_have_gone_are_still_counted(server):
 
 def test_requests_are_counted_once_while_their_client_goes(server, monkeypatch):
     """Whoever asks just then: neither less than before nor twice."""
-    counts, answered = [], Connection.answered
+    counts, answered, is_asking = [], Connection.answered, []
 
     def looked(connection):
-        if not server.connections:  # it is counted with those that have ended, right now
-            other = threading.Thread(target=lambda: counts.append(server.status().requests))
-            other.start()
-            other.join(0.05)
+        if not is_asking:
+            is_asking.append(True)
+            counts.append(server.status().requests)
+            is_asking.clear()
         return answered.fget(connection)
 
     with client(server) as sock:
         sock.sendall(b"a\nb\n")
         assert received(sock, 4) == b"a\nb\n"
         monkeypatch.setattr(Connection, "answered", property(looked))
-    wait_for(lambda: counts)
-    assert counts == [2]
+    wait_for(lambda: not server.connections)
+    assert set(counts) == {2} and server.status().requests == 2
 
 
 def test_a_client_whose_conversation_cannot_begin_leaves_its_place(server, monkeypatch):
