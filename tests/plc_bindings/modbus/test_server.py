@@ -172,16 +172,18 @@ def test_an_idle_connection_is_closed(plant):
         assert wire.is_closed()
 
 
-def test_clients_that_vanish_leave_nothing(plant, server):
-    for _ in range(40):
-        wire = Wire(server)
-        wire.socket.sendall(mbap.frame(0, 1, READ)[:9])
-        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wire.close()
-    with closing(Wire(server)) as last:  # let in behind them
-        last.send(READ)
-        assert last.answer() == (0, FORCE)
-    wait_for(lambda: not server.connections and not server.access.clients)
+def test_clients_that_vanish_leave_nothing(plant):
+    access = Access(limits=Limits(connections=99, connections_per_address=99))
+    with serving(plant, access=access) as server:
+        for _ in range(40):
+            wire = Wire(server)
+            wire.socket.sendall(mbap.frame(0, 1, READ)[:9])
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.close()
+        with closing(Wire(server)) as last:  # let in behind them
+            last.send(READ)
+            assert last.answer() == (0, FORCE)
+        wait_for(lambda: not server.connections and not access.clients)
 
 
 # --- slow models ------------------------------------------------------------------------------------------------------
