@@ -16,7 +16,6 @@ import json
 import os
 import re
 import signal
-import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from station.demo.processes import (
     DemoError,
     PlantProcess,
     StationProcess,
+    free_port,
     new_store,
     plant_process,
     station_process,
@@ -216,13 +216,6 @@ def networks(better: Path = BETTER) -> Networks:
     """The versions that come in the story."""
     bad = {name: DATA / f"policy-{name}.onnx" for name in ("degrees", "slow", "biased", "brittle")}
     return Networks(better, newer=DATA / "policy-v4.onnx", shape=WRONG, **bad)
-
-
-def free_port() -> int:
-    """A TCP port at 127.0.0.1 at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def station_file(folder: Path, port: int, page_port: int) -> Path:

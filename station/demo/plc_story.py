@@ -27,7 +27,7 @@ from station.demo import checks, plc_checks
 from station.demo.acts import TRIES, Record
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
-from station.demo.processes import DemoError, PlantProcess, StationProcess, new_store
+from station.demo.processes import DemoError, PlantProcess, StationProcess, free_port, new_store
 from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT
@@ -60,8 +60,7 @@ class Addresses:
                 break
         else:
             raise DemoError(f"port {TCP_PORT} is taken at every address of this computer that was tried")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            return cls(host, free.getsockname()[1])
+        return cls(host, free_port())
 
     def engine(self, protocol: PlcProtocol) -> str:
         """For the PLC program's command line."""

@@ -12,7 +12,9 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
+import socket
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
@@ -30,10 +32,24 @@ ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred th
 START_S: Final = 90.0
 STOP_S: Final = 10.0
 STORE: Final = "store"
+PORTS: Final = range(31_000, 32_768)
+"""Below those that a system gives to whoever asks for any: none of these is taken between `free_port` and its use."""
 
 
 class DemoError(Exception):
     """The demo cannot go on; the message says which process failed, and how."""
+
+
+def free_port() -> int:
+    """A TCP port at 127.0.0.1 at which nobody listens.
+
+    Raises:
+        DemoError: none was found.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise DemoError(f"every port of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1} is taken")
 
 
 class PlantProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from station.demo import processes
-from station.demo.processes import DemoError, StationProcess
+from station.demo.processes import DemoError, StationProcess, free_port
 from tests import ROOT
 from tests.station.stations import write_station
 from tests.waiting import wait_for
@@ -74,3 +75,13 @@ def test_nothing_is_left_of_a_demo_that_is_killed(tmp_path):
     demo.communicate(timeout=60)
     reports = tmp_path / "reports"
     wait_for(lambda: any(json.loads(path.read_text())["final"] for path in reports.glob("*.json")))
+
+
+def test_a_port_is_one_that_nobody_has_and_that_no_system_gives_away(monkeypatch):
+    """The station listens there seconds later, and once more after its power was cut."""
+    assert processes.PORTS.stop <= 32_768, "the first that Linux gives to whoever asks for any"
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(processes, "PORTS", range(port, port + 1))
+        with pytest.raises(DemoError, match=f"every port of 127.0.0.1 from {port} to {port} is taken"):
+            free_port()
