@@ -15,8 +15,8 @@ from fieldbus.ethercat.protocol import ETHERTYPE, Command
 from fieldbus.ethercat.wire import soem as module
 from fieldbus.ethercat.wire.soem import Soem, library
 from fieldbus.ethercat.wire.wire import Datagram, packed
-from tests.descriptors import open_files
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, network
+from tests.processes import open_files
 from tests.waiting import PATIENCE_S, wait_for
 
 INDEX_AT = 17
