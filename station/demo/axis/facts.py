@@ -14,6 +14,7 @@ from station.show.tags import TagView
 AXIS_TAGS: Final = ("x.position", "x.velocity", "x.state")
 OTHER_TAGS: Final = ("reference", "reference_velocity")
 ENABLED: Final = "OPERATION_ENABLED"
+FAULT: Final = "FAULT"
 
 
 @dataclass(frozen=True, slots=True)

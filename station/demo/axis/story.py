@@ -15,7 +15,7 @@ from typing import Any, Final
 from station.demo import checks as common
 from station.demo.acts import Acts
 from station.demo.axis import checks
-from station.demo.axis.facts import AXIS_TAGS, OTHER_TAGS, AxisLook
+from station.demo.axis.facts import AXIS_TAGS, FAULT, OTHER_TAGS, AxisLook
 from station.demo.checks import Check
 from station.demo.facts import Answer
 from station.demo.processes import DemoError, PlantProcess, StationProcess
@@ -64,12 +64,21 @@ class AxisStory(Acts[AxisLook]):
         return checks.disturbance(before, await self._look())
 
     async def _gather(self) -> None:
-        await self._until_held()
+        """The drive takes a computer that stood still for a master that is gone, and stays in that fault until it is reset."""
+        until_s = time.monotonic() + FIND_TOGETHER_S
+        while not (look := await self._look()).holds and time.monotonic() < until_s:
+            if look.drive == FAULT:
+                self._screen.say("the drive has a fault: rt-engine reset-drive x", "yellow")
+                await self._station.command("reset-drive", "x")
+            await self._watch(SETTLE_S)
 
     async def _take_off(self) -> None:
         first = await self._station.first_cycle()
         self._introduce(first)
         held = await self._until_held()
+        if held is None:
+            await self._gather()
+            held = await self._until_held()
         if held is None:
             note = self.looks[-1].link.note or self.looks[-1].link.last_error
             raise DemoError(f"the axis was not enabled within {FIND_TOGETHER_S:g} s; the link says: {note}")

@@ -35,6 +35,7 @@ velocity_unit = "turn/s"
 [links.bus.slaves.servo]
 position = 1
 pdos = [0x1601, 0x1A00]
+watchdog = "6 s"
 
 [tasks.axis]
 cycle = "2 ms"
