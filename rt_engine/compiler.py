@@ -30,6 +30,7 @@ from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 
 
+@uncollected()
 def compile_model(
     source: AnySource, binding: Binding = UNBOUND, initial: Mapping[str, ArrayLike] | None = None
 ) -> Program:
@@ -38,12 +39,12 @@ def compile_model(
     name, model = source.title, read(source)
     with _stopped(name):
         lowered, assumed = _lower(model, name, binding)
-        with uncollected():
-            program = assemble(lowered, name, initial)
+        program = assemble(lowered, name, initial)
     meta, metadata = model.meta, dict(model.metadata_props) | fixed_metadata(binding)
     return replace(program.named(meta[NAMING]), metadata=metadata, sha256=meta[SHA256], assumed=assumed)
 
 
+@uncollected()
 def lower_model(source: AnySource, binding: Binding = UNBOUND) -> tuple[Lowered, Naming, tuple[str, ...]]:
     """Read -> passes -> lower: the kernel calls that a Program is made of, for what is generated from them instead.
 
@@ -82,8 +83,7 @@ def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple
     _tell_parts(model, parts)
     model.metadata_props.update(counts_metadata(work.counts))
     outputs += [count for count, _ in work.counts.values()]
-    with uncollected():
-        lowered = lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None)
+    lowered = lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None)
     _check_work(lowered, name, MOST_IN_A_RUN, "a run")
     return lowered, tuple(work.assumed)
 

@@ -324,12 +324,12 @@ class Library:
             return self._needed
 
     def _load(self) -> Any:
-        if is_foreign(self.target):
-            raise UnsupportedCpu(
-                f"the native library {self.name!r} is for {self.target}; this machine, {host()}, cannot run it"
-            )
         with self._lock:
             if self._engine is None:
+                if is_foreign(self.target):
+                    raise UnsupportedCpu(
+                        f"the native library {self.name!r} is for {self.target}; this machine, {host()}, cannot run it"
+                    )
                 if ready := self.shipped():
                     self._exports, self._engine = ready.exports, ready.load()
                 else:

@@ -1,4 +1,4 @@
-"""Python's collector of cycles rests while a model is lowered.
+"""Python's collector of cycles rests while a model is compiled.
 
 A model of many records is hundreds of thousands of objects, all of them in use: it would look through them again and again, and find
 nothing.

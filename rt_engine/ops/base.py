@@ -107,11 +107,9 @@ class Node:
 
     def require_type(self, buffer: Buffer, allowed: tuple[Any, ...]) -> None:
         """Refuse the node unless the buffer's type is among `allowed`."""
-        self.require(
-            buffer.dtype in allowed,
-            f"type {buffer.dtype} is not supported here",
-            f"cast to one of {', '.join(sorted({str(np.dtype(t)) for t in allowed}))}",
-        )
+        if buffer.dtype not in allowed:
+            names = ", ".join(sorted({str(np.dtype(t)) for t in allowed}))
+            raise Refusal(f"type {buffer.dtype} is not supported here", f"cast to one of {names}")
 
 
 _LISTS = (ir.AttributeType.INTS, ir.AttributeType.FLOATS, ir.AttributeType.STRINGS)

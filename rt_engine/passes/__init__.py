@@ -53,8 +53,8 @@ PASSES: tuple[Pass, ...] = (
     Pass("remove identities and dead code", clean, _STATIC),
     Pass("fuse integer operators", fuse_quantised, _STATIC),
     Pass("fuse products of dynamically quantised tensors", fuse_integer_products, _STATIC),
-    Pass("fold dequantised constants", fold_rest, _STATIC),
     Pass("remove dead code", clean, _STATIC),
+    Pass("fold dequantised constants", fold_rest, _STATIC),
     Pass("compute half floats in float32", widen_halves, _STATIC, (Fact.HALVES_STORED,)),
     Pass("fuse activation patterns", fuse_patterns, _STATIC),
     Pass("fuse normalisation", fuse_norms, _STATIC),
@@ -65,8 +65,8 @@ PASSES: tuple[Pass, ...] = (
     Pass("fuse linear layers", fuse_linear, _STATIC),
     Pass("remove dead code", clean, _STATIC),
 )
-"""Integer operators are fused before the rest is folded: they want dequantised constants as integers. Convolutions are fused where
-`channels last` has put them."""
+"""Integer operators are fused before the rest is folded: they want dequantised constants as integers, and what they took is dead by
+then. Convolutions are fused where `channels last` has put them."""
 
 
 def check_order(passes: tuple[Pass, ...]) -> None:

@@ -4,6 +4,7 @@ q --DQ--> x --Conv--> c --Relu--> r --Q--> p           p = Q(relu(conv(DQ(q), DQ
 q --------------------QConv--------------> p           the same in exact int32, rescaled once
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,11 @@ def fuse_quantised(compilation: Compilation) -> bool:
     for node in list(graph):
         if node.op_type == "QuantizeLinear":
             _to_unsigned(graph, node)
-    while any(_sink(graph, n) or _lift(graph, n) or _cancel(graph, n) for n in list(graph) if n.graph is graph):
-        pass
+    waiting = deque(graph)
+    while waiting:
+        node = waiting.popleft()
+        if node.graph is graph:
+            waiting.extendleft(reversed(_sink(graph, node) or _lift(graph, node) or _cancel(graph, node)))
     fuse_tables(compilation)
     for node in list(graph):
         if node.graph is graph and not node.domain and node.op_type in _FUSE:
@@ -94,14 +98,14 @@ def _again(node: ir.Node, first: ir.Value, name: str) -> ir.Node:
     return ir.node(node.op_type, inputs, dict(node.attributes), name=name, version=node.version)
 
 
-def _sink(graph: ir.Graph, node: ir.Node) -> bool:
-    """DQ -> mover: the mover first."""
+def _sink(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
+    """DQ -> mover: the mover first. Gives, as the next two, the nodes that are new and may go further."""
     if not _is_mover(node):
-        return False
+        return []
     source = node.inputs[0]
     found = dequantised(source)
     if source is None or found is None or not found.per_tensor or constant(found.value) is not None:
-        return False
+        return []
     producer, out = source.producer(), node.outputs[0]
     assert producer is not None
     moved = _again(node, found.value, f"{node.name}.q")
@@ -109,18 +113,18 @@ def _sink(graph: ir.Graph, node: ir.Node) -> bool:
     after = _again(producer, moved.outputs[0], f"{node.name}.dq")
     _typed(after.outputs[0], out.dtype, out.shape, f"{out.name}.dq")
     _put(graph, node, [moved, after], out, after.outputs[0])
-    return True
+    return [moved, after]
 
 
-def _lift(graph: ir.Graph, node: ir.Node) -> bool:
+def _lift(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
     """Mover -> Q: Q first."""
     made = quantity(node, "QuantizeLinear")
     mover = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
     if made is None or not made.per_tensor or mover is None or mover.graph is not graph or not _is_mover(mover):
-        return False
+        return []
     source = mover.inputs[0]
     if source is None or only_user(mover.outputs[0], graph) is not node:
-        return False
+        return []
     first = _again(node, source, f"{node.name}.up")
     _typed(first.outputs[0], made.value.dtype, source.shape, f"{made.value.name}.up")
     moved = _again(mover, first.outputs[0], f"{mover.name}.q")
@@ -128,17 +132,17 @@ def _lift(graph: ir.Graph, node: ir.Node) -> bool:
     graph.insert_before(mover, first)
     _put(graph, node, [moved], made.value, moved.outputs[0])
     graph.remove(mover, safe=True)
-    return True
+    return [first, moved]
 
 
-def _cancel(graph: ir.Graph, node: ir.Node) -> bool:
+def _cancel(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
     """DQ -> Q with the same scale and zero point is nothing: (q - z) * s / s rounds to q - z."""
     made = quantity(node, "QuantizeLinear")
     found = dequantised(node.inputs[0]) if made is not None else None
     if made is None or found is None or not made.same(found):
-        return False
+        return []
     _put(graph, node, [], made.value, found.value)
-    return True
+    return []
 
 
 def _put(graph: ir.Graph, node: ir.Node, new: list[ir.Node], was: ir.Value, now: ir.Value) -> None:

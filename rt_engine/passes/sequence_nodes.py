@@ -22,7 +22,7 @@ def is_sequence(node: ir.Node) -> bool:
     if node.domain:
         return False
     return node.op_type in SEQUENCE_OPERATORS or (
-        node.op_type == "Identity" and node.inputs[0] is not None and bool(OURS & node.inputs[0].meta.keys())
+        node.op_type == "Identity" and node.inputs[0] is not None and not OURS.isdisjoint(node.inputs[0].meta)
     )
 
 
@@ -63,7 +63,7 @@ def remove(graph: ir.Graph, nodes: Made) -> None:
 
 
 def _sequence(node: ir.Node, values: tuple[ir.Value, ...]) -> Made:
-    if any(OURS & value.meta.keys() for value in values):
+    if any(not OURS.isdisjoint(value.meta) for value in values):
         raise Refusal("a sequence of sequences, or of optional values", "export with tensors")
     if len(values) > MOST_ELEMENTS:
         raise Refusal(f"a sequence of {len(values):,} tensors; the most is {MOST_ELEMENTS:,}", "export with one tensor")

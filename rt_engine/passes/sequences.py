@@ -42,7 +42,7 @@ def elements(value: ir.Value | None) -> tuple[ir.Value, ...] | None:
 def takes_tensors(node: ir.Node) -> None:
     """Raise Refusal where a node that knows no sequences reads one."""
     for value in node.inputs:
-        if value is not None and OURS & value.meta.keys():
+        if value is not None and not OURS.isdisjoint(value.meta):
             raise Refusal(
                 f"its input '{value.name}' is a sequence or an optional value, and it takes a tensor", "correct it"
             )

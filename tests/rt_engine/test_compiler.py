@@ -80,7 +80,23 @@ def tall_picture(n):
     return model(nodes, {"y": [1, 32, n, 16]}, [("w", w)], x=(1, 32, n, 16))
 
 
-@pytest.mark.parametrize("make", [many_outputs, far_skips, unnamed_layers, tall_picture])
+def moved_integers(n):
+    """Integers that go through transpositions, behind which they are dequantised and quantised again."""
+    constants = [("s", np.float32(0.05)), ("z", np.int8(0)), ("w", np.ones((8, 8), np.int8))]
+    nodes, last = [], "x"
+
+    def node(op_type, *inputs, **attributes):
+        nodes.append(helper.make_node(op_type, inputs, [f"v{len(nodes)}"], **attributes))
+        return f"v{len(nodes) - 1}"
+
+    for _ in range(n // 7):
+        weights = node("DequantizeLinear", "w", "s", "z")
+        for layer, rest in (("Transpose", ()), ("MatMul", (weights,))):
+            last = node(layer, node("DequantizeLinear", node("QuantizeLinear", last, "s", "z"), "s", "z"), *rest)
+    return model(nodes, {last: [8, 8]}, constants, x=(8, 8))
+
+
+@pytest.mark.parametrize("make", [many_outputs, far_skips, unnamed_layers, tall_picture, moved_integers])
 def test_loading_does_not_grow_faster_than_the_file(make):
     sizes = (1000, 2000) if make is tall_picture else (150, 300)
     rt_engine.load(make(8))  # what is imported or made once
