@@ -1,5 +1,7 @@
 """Everything that is one matrix product with constant weights becomes one `rt_engine:Linear` node."""
 
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from typing import Any
 
 import numpy as np
@@ -25,58 +27,82 @@ def fuse_linear(compilation: Compilation) -> bool:
     """
     graph, changed = compilation.graph, False
     for node in list(graph):
-        changed = (_from_gemm(graph, node) or _from_matmul(graph, node)) or changed
-    for node in list(graph):
-        while node.op_type == "Linear" and node.domain == RT_DOMAIN and node.graph is graph:
-            user = only_user(node.outputs[0], graph)
-            bigger = user and (
-                _with_bias(graph, node, user) or _with_norm(graph, node, user) or _with_limits(graph, node, user)
-            )
-            if not bigger:
+        layer = _from_gemm(node) or _from_matmul(node) if node.graph is graph else None
+        if layer is None:
+            continue
+        while user := only_user(layer.out, graph):
+            bigger = _with_bias(layer, user) or _with_norm(layer, user) or _with_limits(layer, user)
+            if bigger is None:
                 break
-            node, changed = bigger, True
+            layer = bigger
+        _put(graph, layer)
+        changed = True
     return changed
 
 
-def _linear(
-    x: ir.Value, w: ir.Value, b: ir.Value, name: str | None, low: float = -np.inf, high: float = np.inf
-) -> ir.Node:
-    return ir.node("Linear", [x, w, b], {"low": float(low), "high": float(high)}, domain=RT_DOMAIN, name=name)
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What the nodes compute together: y = clip(x @ w + b, low, high)."""
+
+    nodes: tuple[ir.Node, ...]
+    x: ir.Value
+    w: NDArray[Any]
+    b: NDArray[Any]
+    low: float = -np.inf
+    high: float = np.inf
+
+    @property
+    def out(self) -> ir.Value:
+        return self.nodes[-1].outputs[0]
+
+    @property
+    def is_clipped(self) -> bool:
+        return bool(np.isfinite(self.low) or np.isfinite(self.high))
+
+    def and_(self, user: ir.Node, **changed: Any) -> "_Layer":
+        """The same with one more node, that changes something."""
+        return replace_fields(self, nodes=(*self.nodes, user), **changed)
+
+
+def _put(graph: ir.Graph, layer: _Layer) -> None:
+    name = layer.nodes[0].name
+    weights = add_constant(graph, f"{name or 'linear'}.weight", layer.w)
+    bias = add_constant(graph, f"{name or 'linear'}.bias", layer.b)
+    limits = {"low": float(layer.low), "high": float(layer.high)}
+    replace(graph, layer.nodes, ir.node("Linear", [layer.x, weights, bias], limits, domain=RT_DOMAIN, name=name))
 
 
 def _is_float(value: ir.Value | None) -> bool:
     return value is not None and value.dtype is not None and np.dtype(value.dtype.numpy()) in FLOATS
 
 
-def _from_gemm(graph: ir.Graph, node: ir.Node) -> bool:
-    if node.op_type != "Gemm" or node.domain or node.graph is not graph or not _is_float(node.inputs[0]):
-        return False
+def _from_gemm(node: ir.Node) -> _Layer | None:
+    if node.op_type != "Gemm" or node.domain or not _is_float(node.inputs[0]):
+        return None
     x, w = node.inputs[0], constant(node.inputs[1])
     c = node.inputs[2] if len(node.inputs) > 2 else None
     bias = constant(c)
     if x is None or w is None or (c is not None and bias is None) or _attr(node, "transA", 0):
-        return False
+        return None
     w = (w.T if _attr(node, "transB", 0) else w) * w.dtype.type(_attr(node, "alpha", 1.0))
     columns = w.shape[1]
     if bias is not None and bias.shape not in ((), (1,), (columns,), (1, 1), (1, columns)):
-        return False
+        return None
     row = (
         np.zeros(columns, w.dtype)
         if bias is None
         else np.broadcast_to(bias.reshape(-1), columns) * w.dtype.type(_attr(node, "beta", 1.0))
     )
-    _replace(graph, [node], x, w, row)
-    return True
+    return _Layer((node,), x, w, row)
 
 
-def _from_matmul(graph: ir.Graph, node: ir.Node) -> bool:
-    if node.op_type != "MatMul" or node.domain or node.graph is not graph or not _is_float(node.inputs[0]):
-        return False
+def _from_matmul(node: ir.Node) -> _Layer | None:
+    if node.op_type != "MatMul" or node.domain or not _is_float(node.inputs[0]):
+        return None
     x, w = node.inputs[0], constant(node.inputs[1])
     if x is None or w is None or w.ndim != 2 or x.shape is None or len(x.shape) < 1:
-        return False
-    _replace(graph, [node], x, w, np.zeros(w.shape[1], w.dtype))
-    return True
+        return None
+    return _Layer((node,), x, w, np.zeros(w.shape[1], w.dtype))
 
 
 def _attr(node: ir.Node, name: str, default: float) -> Any:
@@ -84,68 +110,38 @@ def _attr(node: ir.Node, name: str, default: float) -> Any:
     return default if attribute is None else attribute.value
 
 
-def _replace(
-    graph: ir.Graph, old: list[ir.Node], x: ir.Value, w: NDArray[Any], b: NDArray[Any], **limits: float
-) -> ir.Node:
-    name = old[0].name or "linear"
-    weights, bias = add_constant(graph, f"{name}.weight", w), add_constant(graph, f"{name}.bias", b)
-    node = _linear(x, weights, bias, old[0].name, **limits)
-    replace(graph, old, node)
-    return node
-
-
-def _parts(node: ir.Node) -> tuple[ir.Value, NDArray[Any], NDArray[Any]]:
-    x, w, b = node.inputs[0], constant(node.inputs[1]), constant(node.inputs[2])
-    assert x is not None and w is not None and b is not None
-    return x, w, b
-
-
-def _is_clipped(node: ir.Node) -> bool:
-    return bool(np.isfinite(_attr(node, "low", -np.inf)) or np.isfinite(_attr(node, "high", np.inf)))
-
-
-def _with_bias(graph: ir.Graph, node: ir.Node, add: ir.Node) -> ir.Node | None:
-    if add.op_type != "Add" or add.domain or _is_clipped(node):
+def _with_bias(layer: _Layer, add: ir.Node) -> _Layer | None:
+    if add.op_type != "Add" or add.domain or layer.is_clipped:
         return None
-    other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
-    value, (x, w, b) = constant(other), _parts(node)
-    same_shape = add.outputs[0].shape == node.outputs[0].shape
+    value = constant(add.inputs[1] if add.inputs[0] is layer.out else add.inputs[0])
     if (
         value is None
-        or not same_shape
-        or value.size not in (1, w.shape[1])
+        or add.outputs[0].shape != layer.out.shape
+        or value.size not in (1, layer.w.shape[1])
         or (value.size > 1 and value.shape[-1] != value.size)
     ):
         return None
-    return _replace(graph, [node, add], x, w, b + np.broadcast_to(value.reshape(-1), b.shape))
+    return layer.and_(add, b=layer.b + np.broadcast_to(value.reshape(-1), layer.b.shape))
 
 
-def _with_norm(graph: ir.Graph, node: ir.Node, norm: ir.Node) -> ir.Node | None:
+def _with_norm(layer: _Layer, norm: ir.Node) -> _Layer | None:
     """BatchNormalization over the columns of a 2-D product, in float64, rounded once."""
-    if (
-        norm.op_type != "BatchNormalization"
-        or norm.domain
-        or _is_clipped(node)
-        or norm.inputs[0] is not node.outputs[0]
-    ):
+    if norm.op_type != "BatchNormalization" or norm.domain or layer.is_clipped or norm.inputs[0] is not layer.out:
         return None
-    shape, statistics = node.outputs[0].shape, [constant(v) for v in norm.inputs[1:5]]
+    shape, statistics = layer.out.shape, [constant(v) for v in norm.inputs[1:5]]
     if shape is None or len(shape) != 2 or any(s is None for s in statistics) or _attr(norm, "training_mode", 0):
         return None
     scale, shift, mean, variance = (np.asarray(s, np.float64) for s in statistics)
-    x, w, b = _parts(node)
+    w, b = layer.w, layer.b
     factor = scale / np.sqrt(variance + float(_attr(norm, "epsilon", 1e-5)))
-    return _replace(graph, [node, norm], x, (w * factor).astype(w.dtype), ((b - mean) * factor + shift).astype(b.dtype))
+    return layer.and_(norm, w=(w * factor).astype(w.dtype), b=((b - mean) * factor + shift).astype(b.dtype))
 
 
-def _with_limits(graph: ir.Graph, node: ir.Node, user: ir.Node) -> ir.Node | None:
-    if user.domain or user.inputs[0] is not node.outputs[0] or _is_clipped(node):
+def _with_limits(layer: _Layer, user: ir.Node) -> _Layer | None:
+    if user.domain or user.inputs[0] is not layer.out or layer.is_clipped:
         return None
     limits = limits_of(user)
-    if limits is None:
-        return None
-    x, w, b = _parts(node)
-    return _replace(graph, [node, user], x, w, b, low=limits[0], high=limits[1])
+    return None if limits is None else layer.and_(user, low=limits[0], high=limits[1])
 
 
 def limits_of(user: ir.Node) -> tuple[float, float] | None:
