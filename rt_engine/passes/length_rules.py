@@ -316,9 +316,13 @@ def _cut(step: Step, axis: int, start: int, end: Size) -> Along:
 
 
 def _anywhere(step: Step, i: int, axis: int) -> Length:
-    """A place that data decide, not behind the end; one that is counted from the end ends the run with INDEX_OUT_OF_RANGE."""
-    size = step.shape(0)[axis]
-    return Length(step.emit("Length", [_int64(step, step.given(i))], low=0, high=size, strict=2)[0], size)
+    """A place that data decide, not behind the end; one below 0 is counted from there."""
+    size, n = step.shape(0)[axis], step.dims(0)[axis]
+    place, zero = _int64(step, step.given(i)), step.constant(np.array(0))
+    end = step.scalar(n) if isinstance(n, Length) else step.constant(np.array(n))
+    (below,), (behind,) = step.emit("Less", [place, zero], domain=""), step.emit("Add", [place, end], domain="")
+    (place,) = step.emit("Where", [below, behind, place], domain="")
+    return Length(step.emit("Length", [place], low=0, high=size)[0], size)
 
 
 def _window(step: Step, axis: int, start: int | Length, end: int | Length) -> Found:
@@ -328,8 +332,9 @@ def _window(step: Step, axis: int, start: int | Length, end: int | Length) -> Fo
     most = stop.bound if isinstance(stop, Length) else stop
     if isinstance(start, int) and start < 0:
         most = min(most, -start + min(end, 0) if isinstance(end, int) else -start)
-    if most <= 0:
-        raise Refusal("its slice has no element", "leave it out")
+    if most <= 0:  # it never has an element
+        step.become(step.emit("Gather", [step.given(0), step.constant(np.zeros(0, np.int64))], domain="", axis=axis))
+        return None
     ends = [step.scalar(n) if isinstance(n, Length) else step.constant(np.array(n)) for n in (stop, first)]
     count = step.emit("Length", step.emit("Sub", ends, domain=""), low=0, high=most)[0]
     if isinstance(start, int) and isinstance(stop, Length) and isinstance(length, Length) and stop.same(length):
