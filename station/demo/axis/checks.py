@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from station.demo.axis.facts import AXIS_TAGS, ENABLED, OTHER_TAGS, AxisLook, errors_rad, rms
+from station.demo.axis.facts import AXIS_TAGS, ENABLED, FAULT, OTHER_TAGS, AxisLook, errors_rad, rms
 from station.demo.checks import CLEARLY_BETTER, Check
 from station.demo.facts import Answer
 from station.errors import ExitCode
@@ -98,7 +98,11 @@ def disturbance(before: AxisLook, after: AxisLook) -> str:
     """Signs that the computer did not run station and slaves on time, in words."""
     missed = after.missed_since(before)
     lost = (after.link.count("frames_lost") or 0) - (before.link.count("frames_lost") or 0)
-    signs = {f"{missed} ticks missed": missed > 0, f"{lost} frames did not come back in time": lost >= SILENT_FRAMES}
+    signs = {
+        f"{missed} ticks missed": missed > 0,
+        f"{lost} frames did not come back in time": lost >= SILENT_FRAMES,
+        "the drive had heard nothing for so long that it has a fault": after.drive == FAULT,
+    }
     return ", ".join(words for words, found in signs.items() if found)
 
 

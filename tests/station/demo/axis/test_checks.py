@@ -83,13 +83,14 @@ def test_it_comes_back_or_not():
     assert not checks.back_by_itself(0, None).ok
 
 
-def test_a_busy_computer_is_seen_by_ticks_and_by_frames():
+def test_a_busy_computer_is_seen_by_ticks_by_frames_and_by_the_drive():
     """A few frames are no excuse."""
     calm = look(0, frames_lost=7)
     assert checks.disturbance(calm, look(1, frames_lost=9)) == ""
     assert checks.disturbance(calm, look(1, frames_lost=307)) == "300 frames did not come back in time"
     missed = look(1, counters={"missed": 3, "safe": 0, "held": 0})
     assert checks.disturbance(calm, missed) == "3 ticks missed"
+    assert "the drive had heard nothing" in checks.disturbance(calm, look(1, drive="FAULT"))
 
 
 def test_the_end_is_in_order():
