@@ -177,6 +177,8 @@ class MqttServer:
                 done.set_result(None) if error is None else done.set_exception(error)
 
         def write() -> None:
+            if done.done():  # too late: it was refused
+                return
             error = self._written(writes)
             own.call_soon_threadsafe(settle, error)
 

@@ -118,6 +118,24 @@ def test_commands_are_written_at_once_or_refused_and_noted(mosquitto):
         wait(lambda: any(m.float_value == 2.5 for p in heard.payloads("DDATA") for m in Payload.FromString(p).metrics))
 
 
+def test_a_command_that_was_refused_is_not_carried_out_later(mosquitto, monkeypatch):
+    """The servers' thread stands still for longer than a command waits; then it goes on."""
+    monkeypatch.setattr("plc_bindings.mqtt.server._ANSWER_S", 0.05)
+    plant, gate = Plant(), threading.Event()
+    with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port) as server:
+        wait(lambda: settled(heard, server))
+        server._servers.call_soon_threadsafe(lambda: gate.wait(60))
+        payload = Payload()
+        payload.metrics.add(name="Tags/steps", int_value=1)
+        client.publish("spBv1.0/plant/DCMD/press/orders", payload.SerializeToString(), 1)
+        wait(lambda: server.status().refused == 1)
+        assert plant.audit[-1][2] == "refused: the servers' thread did not answer"
+        gate.set()
+        for _ in range(2):  # it has done all that it was asked to
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), server._servers).result(60)
+        assert plant.orders.written == []
+
+
 def test_more_commands_than_may_come_are_refused(mosquitto):
     plant = Plant()
     with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port, rate=5) as server:
