@@ -147,7 +147,7 @@ def test_a_browser_shows_it(tmp_path: Path, width: int):
         options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
         window = f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"
         words = [browser, *options, *window, "--dump-dom", (tmp_path / "page.html").as_uri()]
-        shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+        shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         found = json.loads(re.search(r"<title>(.*?)</title>", shown, re.S)[1])
         left, top, right, _ = found["graph"]
         assert found["boxes"] and found["page"] <= found["window"], name
