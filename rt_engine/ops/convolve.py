@@ -2,7 +2,8 @@
 
     x [N, ..., C], w [taps..., C / group, M] --simplified--> fewer axes --> depthwise | winograd | dot | product
 
-Taps in the padding read a pixel of zeros that lies behind the image: `_with_zeros` gives it room.
+Taps in the padding read a pixel of zeros that lies behind the image: `_with_zeros` gives it room. A picture whose channels come
+first may have a way of its own (`ops.picture`).
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convolve_parts import Columns, Part, columns_of, parts_of
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
+from rt_engine.ops.picture import picture, picture_pays
 from rt_engine.ops.window import Window, seen
 from rt_engine.ops.winograd import Scheme, scheme_for, winograd
 from rt_engine.program.calls import Buffer, Kind
@@ -105,6 +107,9 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
     if not channels_first and len(parts := _column_parts(x, y, layer)) > 1:
         for part in parts:
             _some_columns(build, x, y, layer, part)
+        return
+    if channels_first and group == 1 and layer.addend is None and picture_pays(x, w, window):
+        picture(build, x, y, w, layer.bias, window, layer.limits)
         return
     if _is_one_run(layer, channels):
         source, layer = _one_run(build, x, layer, channels_first)

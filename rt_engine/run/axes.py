@@ -30,6 +30,7 @@ from rt_engine.kernels.interface.modes import QUANTISED
 from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL, GATHER_BLOCKS
 from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
 from rt_engine.kernels.interface.panels import HALF, MATRIX_PANEL, VECTOR, WINDOW_PANEL
+from rt_engine.kernels.interface.picture import PICTURE, kept_of, pitch_of, room_numbers
 from rt_engine.kernels.interface.pool import POOL
 from rt_engine.kernels.interface.qadd import QADD
 from rt_engine.kernels.interface.qconv import QCONV
@@ -156,6 +157,15 @@ def _conv(r: Reading, item: int) -> list[Axis]:
         moves, each = {"table": 4 * r.taps, "out": row, "addend": row}, {"x": max(r.run, r.x_channels) * item}
         found.append(Axis("out_pixels", moves, 6, TALL, again=w, each=each))
     return found
+
+
+def _picture(r: Reading, item: int) -> list[Axis]:
+    return [Axis("lines", {"top": r.step, "out": r.pixels * r.columns * item}, again=r.depth * r.columns * item)]
+
+
+def _picture_room(r: Reading, item: int) -> dict[str, int]:
+    pitch = pitch_of(r.width, r.pixels)
+    return {"room": room_numbers(r.channels, kept_of(r.window, r.step), r.columns, pitch) * item}
 
 
 def _pixels(r: Reading, item: int, more: Mapping[str, int]) -> list[Axis]:
@@ -423,6 +433,7 @@ FAMILIES: dict[str, Family] = {
         f"trees_{suffix}": Family(TREES, item, _trees, _keys)
         for suffix, item in (("f32", 4), ("f32_big", 4), ("f64", 8))
     },
+    "picture_f32": Family(PICTURE, 4, _picture, _picture_room),
     "qgemm": Family(QGEMM, 1, _qgemm),
     "qconv": Family(QCONV, 1, _qconv),
     "qdepthwise": Family(QDEPTHWISE, 1, _qdepthwise),

@@ -9,6 +9,7 @@ from rt_engine.kernels.interface.attention import ATTENTION
 from rt_engine.kernels.interface.conv import CONV, DEPTHWISE
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.movement import COPY_STRIDED
+from rt_engine.kernels.interface.picture import PICTURE
 from rt_engine.kernels.interface.pool import POOL
 from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
@@ -33,6 +34,7 @@ _WORK: dict[str, Callable[[Reading], float]] = {
     ATTENTION.name: lambda r: r.count * r.each / FAST,
     COPY_STRIDED.name: lambda r: 2 * r.outer * r.each / BYTES,
     CONV.name: lambda r: r.images * r.out_pixels * r.taps * r.run * r.columns * r.groups / FAST,
+    PICTURE.name: lambda r: r.lines * r.pixels * r.depth * r.columns / FAST,
     DEPTHWISE.name: lambda r: r.images * r.out_pixels * r.taps * r.x_channels / SLOW,
     POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,
     QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from rt_engine.kernels.interface.fourier_plan import LOAD_PAIRS, LOAD_REAL, STORE_COMPLEX, STORE_PAIRS, transform
+from rt_engine.kernels.interface.picture import kept_of, pitch_of, room_numbers
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.kernels.interface.sample_modes import CENTRES, CORNERS, ELEMENTS
+from rt_engine.ops.picture import table_of
+from rt_engine.ops.window import Window
 from rt_engine.status import Status
 from tests.fuzz.guards import PagedBlock
 from tests.rt_engine.kernels import calling
@@ -12,7 +16,10 @@ from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 LIBRARIES = libraries(
     "spatial",
-    *(f"rt_engine.kernels.{name}" for name in ("taps", "group_norm", "fourier", "sample", "regions", "planes")),
+    *(
+        f"rt_engine.kernels.{name}"
+        for name in ("taps", "group_norm", "fourier", "sample", "regions", "planes", "picture")
+    ),
 )
 TYPES = [("f32", np.float32, np.int32), ("f64", np.float64, np.int64)]
 
@@ -42,6 +49,37 @@ def test_planes(columns, pixels, monkeypatch):
     seen = x[:, table[:, None] + np.arange(pixels)].astype(np.float64)
     wanted = np.clip(np.einsum("km,ikp->imp", w, seen) + bias[:, None], -0.5, 1.5)
     np.testing.assert_allclose(y[: images * columns * pixels].reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [33, 46, 63, 64, 96])
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_picture(width, step):
+    """Lines in the middle and outside; nothing behind the picture is read, nothing is written behind the last pixel."""
+    rng = np.random.default_rng(width)
+    channels, height, lines, columns, tall, wide = 3, 7, 5, 16, 3, 4
+    window = Window((height, width), (tall, wide), (step, 2), (1, 1), (1, 1), (lines, (width - 1) // 2))
+    pixels, depth = window.out[1], tall * wide * channels
+    x = rng.standard_normal((channels, height, width)).astype(np.float32)
+    paged = PagedBlock(x.nbytes)
+    paged.view(np.float32, paged.nbytes - x.nbytes, x.size)[:] = x.ravel()
+    w, bias = rng.standard_normal((depth, columns)).astype(np.float32), rng.standard_normal(columns).astype(np.float32)
+    room = np.full(room_numbers(channels, kept_of(tall, step), columns, pitch_of(width, pixels)), np.nan, np.float32)
+    operands = (x, w, bias, table_of(window, channels), room, np.full(lines * pixels * columns + 64, 7, np.float32))
+    found = []
+    for library in LIBRARIES:
+        sizes = (channels, height, width, tall, depth, lines, pixels, columns, -1, step)
+        one = Call(operands, sizes, (-9.0, 9.0), weights=(0,))
+        at = paged.address + paged.nbytes - x.nbytes - one.weights.address
+        one.record.view(RECORD)["operand"][0, 0] = at | 1
+        assert one.run(library, "picture_f32") == 0
+        found.append(one.views[-1].copy())
+    assert all(same_bits(found[0], other) for other in found)
+    assert np.all(found[0][lines * pixels * columns :] == 7)
+    around = np.pad(x, ((0, 0), (1, 40), (1, 40))).astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(around, (tall, wide), (1, 2))[:, ::step, ::2][:, :lines, :pixels]
+    wanted = np.einsum("clpij,ijcm->lpm", windows, w.reshape(tall, wide, channels, columns)) + bias
+    result = found[0][: wanted.size].reshape(wanted.shape)
+    np.testing.assert_allclose(result, np.clip(wanted, -9, 9), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("suffix", "dtype", "index_type"), TYPES)

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.compiler import compile_model
 from rt_engine.errors import EngineError
+from rt_engine.ops import convolve
 from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import scheme_for
 from rt_native.errors import UnsupportedCpu
@@ -251,7 +252,7 @@ def test_an_image_that_exporters_feed_channels_last_is_not_moved():
 
 
 MODULES = (
-    *(f"rt_engine.kernels.{name}" for name in ("conv", "depthwise", "winograd", "movement")),
+    *(f"rt_engine.kernels.{name}" for name in ("conv", "depthwise", "winograd", "movement", "picture")),
     *("rt_engine.run.executor_native", "rt_engine.run.slot_native"),
 )
 """What convolutions need; a whole library for each width would take long to compile."""
@@ -277,6 +278,39 @@ def test_bits_do_not_depend_on_the_lane_width(seed):
     model = model_of([helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)], x, {"w": w, "b": b}, shape)
     results = {rt_engine.load(model, library=kernels).run({"x": x})[0].tobytes() for kernels in libraries()}
     assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "kernel", "strides", "pads"),
+    [
+        (3, (96, 96), (3, 3), (2, 2), (1, 1, 1, 1)),
+        (1, (7, 50), (4, 4), (3, 2), (0, 1, 2, 2)),
+        (4, (9, 60), (2, 7), (1, 2), (1, 3, 0, 3)),
+        (2, (11, 33), (1, 3), (2, 2), (0, 0, 0, 1)),
+        (3, (2, 131), (5, 3), (2, 2), (3, 1, 3, 1)),
+    ],
+)
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_picture_is_read_as_it_lies(channels, size, kernel, strides, pads, limited, monkeypatch):
+    """The sum of the definition, the same bits on every lane width and as the way of all other shapes; NaN and -0 as well."""
+    rng = np.random.default_rng(channels + size[1])
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, channels, *size), (8, channels, *kernel)))
+    b, attributes = rng.standard_normal(8).astype(np.float32), {"strides": strides, "pads": pads, "dilations": (1, 1)}
+    expected = convolved(x, w, b, group=1, **attributes)
+    x[0, -1, -1, -1], w[2], b[2] = np.nan, -0.0, -0.0
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], **attributes)]
+    nodes.append(helper.make_node("Relu" if limited else "Identity", ["c"], ["y"]))
+    model = model_of(nodes, x, {"w": w, "b": b}, expected.shape)
+    results = [rt_engine.load(model, library=kernels).run({"x": x})[0] for kernels in libraries()]
+    assert "picture_f32" in rt_engine.load(model).program.kernels
+    monkeypatch.setattr(convolve, "picture_pays", lambda *_: False)
+    usual = rt_engine.load(model)
+    assert "picture_f32" not in usual.program.kernels
+    assert {y.tobytes() for y in results} == {usual.run({"x": x})[0].tobytes()}
+    same = np.isfinite(results[0]) & (np.arange(8) != 2)[None, :, None, None]
+    assert same.sum() > expected.size // 2
+    wanted = np.maximum(expected, 0) if limited else expected
+    np.testing.assert_allclose(results[0][same], wanted[same], rtol=1e-4, atol=1e-4)
 
 
 def wide_layer(channels, outputs, size):

@@ -105,6 +105,7 @@ def _small() -> Iterator[onnx.ModelProto]:
     yield _bytes_in_tiles()
     few = np.random.default_rng(1).standard_normal((5, 3, 4, 4)).astype(np.float32)
     yield _node("ConvTranspose", {"x": (half, [2, 5, 9, 12])}, half, {"w": few}, strides=[2, 2], pads=[1, 1, 1, 1])
+    yield _conv([1, 3, 9, 48], [8, 3, 3, 3], half, pads=[1, 1, 1, 1], strides=[2, 2])
 
 
 def _bytes_in_tiles() -> onnx.ModelProto:

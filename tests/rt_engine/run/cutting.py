@@ -84,6 +84,8 @@ def large_models() -> Iterator[tuple[str, onnx.ModelProto]]:
                 f"conv {images} {channels} {size} {strides}",
                 _one("Conv", [images, channels, size, size], w, pads=[taps // 2] * 4, strides=strides),
             )
+    w = {"w": _numbers(8, 3, 5, 3), "b": _numbers(8)}
+    yield "picture", _one("Conv", [1, 3, 60, 64], w, pads=[2, 1, 2, 1], strides=[2, 2])
     yield "conv in double", _one("Conv", [1, 5, 20, 20], {"w": _numbers(40, 5, 3, 3, type=float)}, DOUBLE, pads=[1] * 4)
     yield "conv in groups", _one("Conv", [1, 32, 16, 16], {"w": _numbers(64, 8, 3, 3)}, group=4, pads=[1] * 4)
     yield "conv in groups of few pixels", _one("Conv", [1, 512, 3, 3], {"w": _numbers(520, 64, 1, 1)}, group=8)

@@ -1,0 +1,62 @@
+"""A convolution of a picture, channels first, to few output channels, in steps of two pixels: the first layer of small networks.
+
+    x [1, C, H, W], w [taps, taps, C, M] --`kernels.picture`--> y [1, lines, pixels, M]
+
+No operator of its own. Sums are those of `ops.convolve`, in the same order: the same bits.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.kernels.interface.panels import HALF, VECTOR
+from rt_engine.kernels.interface.picture import EDGE, PICTURE, kept_of, pitch_of, room_numbers
+from rt_engine.ops.builder import Builder
+from rt_engine.ops.window import Window
+from rt_engine.program.calls import Buffer
+
+MOST_CHANNELS = 4
+"""Of a picture."""
+USED = 0.75
+"""Share of the vectors of a line that its pixels fill."""
+_ELEMENT = np.dtype(np.float32).itemsize
+_LANES = VECTOR // _ELEMENT
+
+
+def picture_pays(x: Buffer, w: NDArray[np.float32], window: Window) -> bool:
+    """Does it pay for x [N, C, ...] and w [taps..., C, M]? M fills half a vector then, which would leave the other half empty."""
+    if x.dtype != np.float32 or len(window.size) != 2 or x.shape[0] > 1 or x.shape[1] > MOST_CHANNELS:
+        return False
+    moves = window.strides[1] == 2 and window.dilations == (1, 1) and 0 <= window.begin[1] < EDGE
+    full = window.out[1] >= USED * (-(-window.out[1] // _LANES) * _LANES)
+    return moves and full and window.kernel[1] <= EDGE and w.shape[-1] == HALF // _ELEMENT
+
+
+def picture(
+    build: Builder, x: Buffer, y: Buffer, w: NDArray[np.float32], bias: NDArray[np.float32], window: Window,
+    limits: tuple[float, float],
+) -> None:  # fmt: skip
+    """y = clip(conv(x, w) + bias), where `picture_pays`."""
+    (_, channels, height, width), columns = x.shape, y.shape[-1]
+    lines, pixels = window.out
+    tall, wide = window.kernel
+    step, depth = window.strides[0], tall * wide * channels
+    pitch, kept = pitch_of(width, pixels), kept_of(tall, step)
+    room = build.temporary(x.dtype, (room_numbers(channels, kept, columns, pitch),))
+    record = PICTURE(
+        x=x, w=build.constant(w.reshape(-1, columns)), bias=build.constant(bias), room=room, out=y,
+        table=build.constant(table_of(window, channels)), channels=channels, height=height, width=width,
+        window=tall, depth=depth, lines=lines, pixels=pixels, columns=columns, top=-window.begin[0],
+        step=step, low=limits[0], high=limits[1],
+    )  # fmt: skip
+    build.call("picture_f32", record, macs=lines * pixels * depth * columns)
+
+
+def table_of(window: Window, channels: int) -> NDArray[np.int32]:
+    """Where in its room the kernel finds each tap and channel, for each place in the ring where a window begins; byte offsets."""
+    (tall, wide), step = window.kernel, window.strides[0]
+    pitch, kept = pitch_of(window.size[1], window.out[1]), kept_of(tall, step)
+    shift, odd = np.divmod(np.arange(wide) - window.begin[1], 2)
+    lines = (np.arange(tall) + np.arange(0, kept, step)[:, None]) % kept
+    planes = lines[..., None, None] * channels + np.arange(channels)
+    table = (2 * planes + odd[:, None]) * pitch + EDGE + shift[:, None]
+    return (table * _ELEMENT).astype(np.int32).reshape(-1)
