@@ -182,9 +182,15 @@ def test_trends_are_of_every_cycle(asked):
 
 def test_the_newest_of_the_log_of_changes_is_shown(asked):
     asked.station._audit.record_change("anna (page, 127.0.0.1)", "task axis", "state reset")
-    wait_for(lambda: [line["outcome"] for line in asked.get("/api/audit")["lines"][-1:]] == ["state reset"])
+
+    def shown():
+        found = asked.get("/api/audit")
+        newest = [(line["outcome"], line["number"]) for line in found["lines"][-1:]]
+        return newest == [("state reset", found["number"])]  # the line is there before its number is told
+
+    wait_for(shown)
     found = asked.get("/api/audit")
-    assert found["lines"][-1]["who"] == "anna (page, 127.0.0.1)" and found["lines"][-1]["number"] == found["number"]
+    assert found["lines"][-1]["who"] == "anna (page, 127.0.0.1)"
     assert found["log"] == "audit.changes.jsonl" and len(found["head"]) == 64
 
 
