@@ -97,7 +97,7 @@ def is_refused(link, *words):
 
 
 def al_states():
-    wire = Wire(MASTER, timeout_s=PATIENCE_S)
+    wire = Wire(MASTER, timeout_s=PATIENCE_S / 10)
     try:
         return [wire.read(Node.at(i), Register.AL_STATUS, 1)[0] for i in range(4)]
     finally:

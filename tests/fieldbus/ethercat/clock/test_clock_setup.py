@@ -57,7 +57,7 @@ def link_of(dc: bool | None, **more: Any) -> EthercatLink:
 
 def pulse_of(position: int) -> tuple[int, int, int]:
     """(is SYNC0 on, its cycle, its phase) of a slave."""
-    wire = Wire(MASTER, timeout_s=PATIENCE_S)
+    wire = Wire(MASTER, timeout_s=PATIENCE_S / 10)
     try:
         at = [(Register.DC_SYNC_ACTIVATION, 1), (Register.DC_SYNC0_CYCLE, 4), (Register.DC_START, 8)]
         on, cycle, start = (int.from_bytes(wire.read(Node.at(position), *one), "little") for one in at)
