@@ -22,6 +22,8 @@ _READ, _NOTHING = 0x0100, 0x0000
 _BUSY, _ERRORS, _EIGHT = 0x8000, 0x6000, 0x0040
 _WAIT_S: Final = 0.05
 """A read takes 1 ms or less."""
+_LEAST_LOOKS: Final = 4
+"""A machine that stands still is no EEPROM that does not answer."""
 _PAUSE_S: Final = 0.0002
 _STATUS_BYTES: Final = 14
 """From the command to the end of the data."""
@@ -85,14 +87,15 @@ def read_words(wire: Wire, nodes: Sequence[Node], words: Sequence[int]) -> list[
     asked = [struct.pack("<HI", _READ, word) for word in words]
     wire.ask([Datagram(n.writes, n.address, Register.EEPROM_CONTROL, a) for n, a in zip(nodes, asked, strict=True)])
     found: list[bytes | None] = [None] * len(nodes)
-    until_s = time.monotonic() + _WAIT_S
+    until_s, looks = time.monotonic() + _WAIT_S, 0
     while None in found:
+        looks += 1
         waiting = [i for i, data in enumerate(found) if data is None]
         answers = wire.read_each([nodes[i] for i in waiting], Register.EEPROM_CONTROL, _STATUS_BYTES)
         for i, answer in zip(waiting, answers, strict=True):
             found[i] = _data_of(answer, nodes[i])
         if None in found:
-            if time.monotonic() > until_s:
+            if time.monotonic() > until_s and looks >= _LEAST_LOOKS:
                 raise NoAnswerError(f"{_whose(nodes[found.index(None)])} does not answer")
             time.sleep(_PAUSE_S)
     return [data for data in found if data is not None]
