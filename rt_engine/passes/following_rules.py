@@ -107,7 +107,7 @@ def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], N
 def _found(step: Step) -> dict[int, Along] | None:
     node, lengths = step.node, step.lengths
     dynamic = any(v in lengths.along for v in node.inputs)
-    open_ = node.domain == "" and any(v is not None and constant(v) is None for v in node.inputs)
+    open_ = node.domain == "" and any(v is not None and v.const_value is None for v in node.inputs)
     if node.domain == "" and node.op_type in ("Shape", "Size"):
         if not dynamic:
             return {}

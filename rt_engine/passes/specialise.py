@@ -260,11 +260,11 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
         raise Refusal(f"ONNX does not know {node.domain or 'ai.onnx'}:{node.op_type} of opset {version}") from error
     inputs = [v for v in node.inputs if v is not None]
     types = {str(v.name): _type_proto(v) for v in inputs}
-    data = {}
-    for v in inputs:
-        array = constant(v)
-        if array is not None and array.size <= _DATA_LIMIT:
-            data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
+    data = {
+        str(v.name): onnx.numpy_helper.from_array(np.asarray(v.const_value.numpy()), str(v.name))
+        for v in inputs
+        if v.const_value is not None and v.const_value.size <= _DATA_LIMIT
+    }
     scales = constant(inputs[-1]) if node.op_type in _SCALED and inputs else None
     if scales is not None and scales.dtype == np.float32:
         last = str(inputs[-1].name)
@@ -310,11 +310,9 @@ def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tup
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
-    array = constant(value)
-    if array is not None:
-        return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape))
-    assert value.dtype is not None and value.shape is not None
-    return onnx.helper.make_tensor_type_proto(int(value.dtype), [int(d) for d in value.shape])  # type: ignore[arg-type]
+    known = value if value.const_value is None else value.const_value
+    assert known.dtype is not None and known.shape is not None
+    return onnx.helper.make_tensor_type_proto(int(known.dtype), [int(d) for d in known.shape])  # type: ignore[arg-type]
 
 
 def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
