@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 
 import onnx
 
@@ -50,7 +51,7 @@ def advice(domain: str, name: str, version: int) -> str:
         )
     if (elsewhere := next((d for d, n in served if n == name), None)) is not None:
         return f"{name} runs in domain '{elsewhere or 'ai.onnx'}'; export without what one runtime's optimiser adds"
-    if not _is_onnx(domain):
+    if domain not in domains_of_onnx():
         return "export with ONNX's own operators, without what one runtime's optimiser adds"
     near = get_close_matches(name, {n for d, n in served if d == domain}, n=1, cutoff=0.7)
     near_words = f"the nearest operator here is {near[0]}; " if near else ""
@@ -68,5 +69,7 @@ def _since(domain: str, name: str) -> int:
     )
 
 
-def _is_onnx(domain: str) -> bool:
-    return domain in {schema.domain for schema in onnx.defs.get_all_schemas()}
+@cache
+def domains_of_onnx() -> frozenset[str]:
+    """The domains of all operators that the installed `onnx` defines."""
+    return frozenset(schema.domain for schema in onnx.defs.get_all_schemas())

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
-from rt_engine.ops.advice import advice
+from rt_engine.ops.advice import advice, domains_of_onnx
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
 from rt_engine.read.expansion import check_expansion
@@ -148,7 +148,7 @@ def _of_tensors(type: onnx.TypeProto) -> bool:
 def _check_operators(proto: onnx.ModelProto, name: str) -> None:
     """Every operator that ONNX does not know, at once; its checker names the first, and not what helps."""
     versions = {entry.domain: entry.version for entry in proto.opset_import}
-    known = {schema.domain for schema in onnx.defs.get_all_schemas()}
+    known = domains_of_onnx()
     functions = {(function.domain, function.name) for function in proto.functions}
     reasons = []
     for node in proto.graph.node:
