@@ -15,6 +15,7 @@ from rt_engine.lower.pairing import pair_state
 from rt_engine.ops import find
 from rt_engine.ops.base import Node, Operator, Refusal
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.graph import name_in_file
 from rt_engine.program.calls import Buffer, Kind, Lowered, Storage
 from rt_engine.program.element_types import CODES, HALVES, KNOWN, NARROW
 
@@ -105,8 +106,8 @@ def is_absent(output: ir.Value) -> bool:
 
 
 def label(node: ir.Node) -> str:
-    """What a user finds a node by: its name, or where it has none that of its first output."""
-    return node.name or next((v.name for v in node.outputs if v.name), "") or node.op_type
+    """What a user finds a node by: its name in the file, or where it has none that of its first output."""
+    return name_in_file(node.name or next((v.name for v in node.outputs if v.name), "")) or node.op_type
 
 
 def reason_of(node: ir.Node, refusal: Refusal) -> Reason:

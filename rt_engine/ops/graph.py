@@ -1,5 +1,6 @@
 """The few questions to a graph, and edits of it, that operators and passes need. No operator of its own."""
 
+import re
 from collections.abc import Iterable
 from math import prod
 from typing import Any
@@ -19,6 +20,14 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     if value is None or value.const_value is None:
         return None
     return np.asarray(value.const_value.numpy())
+
+
+_PREFIX = re.compile(r"^.*#\d+/")
+
+
+def name_in_file(name: str) -> str:
+    """The name of a node or value without the places where `passes.inlining` put it, of which each load makes others."""
+    return _PREFIX.sub("", name)
 
 
 def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:

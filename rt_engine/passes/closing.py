@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.lower.lower import reason_of
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.passes.compilation import Compilation
@@ -51,7 +52,7 @@ def _close(graph: ir.Graph, opsets: dict[str, int], reasons: list[Reason]) -> bo
         try:
             changed = close_node(node, opsets) or changed
         except Refusal as refusal:
-            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
+            reasons.append(reason_of(node, refusal))
     return changed
 
 

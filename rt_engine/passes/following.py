@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.lower.lower import label
 from rt_engine.ops.base import RT_DOMAIN, Refusal
-from rt_engine.ops.graph import add_constant, constant
+from rt_engine.ops.graph import add_constant, constant, name_in_file
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.inlining import name_in_file
 from rt_engine.passes.lengths import Along, Length, Lengths, Size
 
 BOUND_HELP = "load it with bounds={{'{0}': the most that there can be}}, --bound {0}=N"
@@ -132,7 +132,7 @@ class Step:
         graph = self.compilation.graph
         key = (id(graph), domain, op, tuple(inputs), outputs, tuple(sorted((k, str(v)) for k, v in attributes.items())))
         if key not in self.lengths.made:
-            name = f"{self.node.name or self.node.op_type}.{op}.{len(self.lengths.made)}"
+            name = f"{label(self.node)}.{op}.{len(self.lengths.made)}"
             made = ir.node(op, list(inputs), attributes, domain=domain, num_outputs=outputs, name=name)
             for i, value in enumerate(made.outputs):
                 value.name = f"{name}.{i}"
@@ -143,7 +143,7 @@ class Step:
 
     def constant(self, array: NDArray[Any], name: str = "size") -> ir.Value:
         """A constant of the graph."""
-        return add_constant(self.compilation.graph, f"{self.node.name or self.node.op_type}.{name}", array)
+        return add_constant(self.compilation.graph, f"{label(self.node)}.{name}", array)
 
     def take(self, i: int, value: ir.Value) -> None:
         """Let the node read another value."""
@@ -154,7 +154,7 @@ class Step:
         graph, given = self.compilation.graph, [v for v in self.node.outputs if v.is_graph_output()]
         for old, new in zip(self.node.outputs, values, strict=False):
             if old in given and new.is_graph_output():
-                copied = ir.node("Identity", [new], name=f"{self.node.name or self.node.op_type}.{old.name}")
+                copied = ir.node("Identity", [new], name=f"{label(self.node)}.{old.name}")
                 graph.insert_before(self.node, copied)
                 self.infer(copied)
                 if new in self.lengths.along:

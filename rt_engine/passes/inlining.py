@@ -1,11 +1,11 @@
 """Bodies in the place of their control-flow node: a branch that is known, iterations one after the other."""
 
-import re
 from itertools import count
 
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.lower.lower import label
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.closing import note, number_of
@@ -17,12 +17,6 @@ ENDLESS = (
     "export with a constant trip count; a condition may still end the loop earlier",
 )
 _numbers = count()
-_PREFIX = re.compile(r"^.*#\d+/")
-
-
-def name_in_file(name: str) -> str:
-    """The name of a node or value without the places where it was inlined, of which each load makes others."""
-    return _PREFIX.sub("", name)
 
 
 def inlined(
@@ -33,7 +27,7 @@ def inlined(
     for inner, outer in zip(body.inputs, arguments, strict=True):
         if outer is not None:
             mapping[inner] = outer
-    prefix = f"{node.name or node.op_type}#{next(_numbers)}"
+    prefix = f"{label(node)}#{next(_numbers)}"
     for value in list(body.initializers.values()):
         array = constant(value)
         assert array is not None
@@ -47,7 +41,7 @@ def inlined(
     body.outputs.clear()
     body.remove(nodes)
     for inner_node in nodes:
-        inner_node.name = f"{prefix}/{inner_node.name or inner_node.op_type}"
+        inner_node.name = f"{prefix}/{label(inner_node)}"
         for value in inner_node.outputs:
             if value.name:
                 value.name = f"{prefix}/{value.name}"

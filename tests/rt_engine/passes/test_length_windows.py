@@ -177,6 +177,20 @@ def test_what_does_not_fit_together_is_refused(misfit):
         rt_engine.load(proto)
 
 
+def test_a_refusal_names_a_node_of_a_body_as_the_file_does():
+    """Not as each turn of the loop is called that it became; and what has no name by its output."""
+    proto = parser.parse_model(
+        """<ir_version: 9, opset_import: ["": 18]> g (float[5] x, int64 i) => (float[5] y) { y = Loop(two, on, x)
+            <body = b (int64 n, bool on1, float[5] h1) => (bool on2, float[5] h2)
+            { on2 = Identity(on1) [mine] p = Slice(h1, i, i, zero) q = Slice(h1, i, i, zero) s = Add(p, q) h2 = Add(h1, s) }> }"""
+    )
+    constants = {"zero": np.array([0]), "two": np.array(2), "on": np.array(True)}
+    proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
+    with pytest.raises(UnsupportedModelError) as refused:
+        rt_engine.load(proto)
+    assert {reason.node for reason in refused.value.reasons} == {"mine", "q"}
+
+
 ENDS = {
     "from a known place": "y = Slice(x, one, b, zero)",
     "of the last ones": "y = Slice(x, last, b, zero)",
