@@ -9,6 +9,7 @@ is the same on every machine. Rounding errors are a few times those of the direc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -123,6 +124,7 @@ def weight_bytes(scheme: Scheme, channels: int, outputs: int) -> int:
     return 4 * scheme.positions * channels * outputs
 
 
+@lru_cache(maxsize=1024)  # a network has few shapes, and asks several times for each layer
 def scheme_for(window: Window, channels: int, outputs: int, dtype: np.dtype[Any]) -> Scheme | None:
     """The fastest algorithm for this window, if one is faster than the sum itself."""
     if dtype != np.float32 or channels < 16 or channels * outputs > MOST_WEIGHTS:
