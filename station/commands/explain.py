@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,9 @@ from station.commands.shared.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from rt_engine import Model
     from rt_engine.binding import Binding
@@ -122,8 +124,27 @@ def _of_model(
     arrays = drawn(model.inputs) if data is None else read_arrays(data)
     state = {spec.name: arrays[spec.name] for spec in model.state if spec.name in arrays}
     inputs = {name: array for name, array in arrays.items() if name not in state}
+    _refuse_batch(model, inputs, path)
     facts = [("inputs", str(data) if data is not None else "random")]
     return model, explanation(model, inputs, state, outputs=outputs), facts
+
+
+def _refuse_batch(model: Model, inputs: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """What `bench` and `quantize` take many of is explained one at a time, or all of them as one.
+
+    Raises:
+        InputError: an array has another first size than its input, and is like it otherwise.
+    """
+    from rt_engine.errors import InputError
+
+    for spec in model.inputs:
+        given = inputs[spec.name].shape if spec.name in inputs else spec.shape
+        if given[:1] != spec.shape[:1] and given[1:] == spec.shape[1:]:
+            sizes = ",".join(map(str, given))
+            raise InputError(
+                f"input '{spec.name}' of {path.name} takes {spec.dtype}{list(spec.shape)}, got {list(given)}; give one example, "
+                f"or say --shape {spec.name}={sizes} where the file leaves that size open"
+            )
 
 
 def _print(console: Terminal, found: Explanation, facts: Facts) -> None:

@@ -33,6 +33,15 @@ def test_a_model_is_explained_on_given_arrays(network, tmp_path):
     assert "<!doctype html>" in html.read_text()
 
 
+def test_several_examples_are_too_many(network, tmp_path):
+    """And how they are explained as one."""
+    data = tmp_path / "in.npz"
+    np.savez(data, x=np.ones((3, 4), np.float32))
+    result = CliRunner().invoke(app, ["explain", str(network), "--input", str(data)])
+    assert result.exit_code == ExitCode.BAD_FILE
+    assert "give one example, or say --shape x=3,4" in " ".join(result.output.split())
+
+
 def test_json_is_for_programs(network):
     """Random inputs where none are given."""
     result = CliRunner().invoke(app, ["explain", str(network), "--json"])
