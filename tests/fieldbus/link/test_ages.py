@@ -65,7 +65,7 @@ def test_outputs_that_grow_too_old_in_a_native_exchange_are_not_sent() -> None:
     tags = [Tag(f"u{n}", "uint16", "out", safe=3, address=ModbusAddress("holding", n)) for n in (0, 50)]
     with Serial() as device:
         transport, habits = Rtu(device.port, 115200, "N", answer_s=0.02), Habits(request_pause_s=0.1)
-        link = ModbusLink("l", tags, transport, 0.01, TIMEOUT_S, habits=habits)
+        link = ModbusLink("l", tags, transport, 0.01, TIMEOUT_S, habits=habits, backoff_s=(0.01, 0.02))
         channel = link.drive(ProcessImage(), ["u0", "u50"], "test")
         with link:
             for _ in range(3):
