@@ -21,6 +21,7 @@ from scheduler.status import TaskStatus
 from tests.plc_bindings.st.evaluator import Program, syntax_errors
 from tests.plc_bindings.st.exported import POLICY, kinds, modbus, portable_program, square_root, wide
 from tests.plc_bindings.st.served import Station
+from tests.waiting import PATIENCE_S
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
@@ -64,7 +65,7 @@ class Transport:
     def receive(self, connection, asked):
         if self.gather and asked <= len(list(split(connection.at("aResponse").read(connection.nResponse)))):
             return
-        if not self.mute and select.select([self.socket], [], [], 2.0 if asked else 0.01)[0]:
+        if not self.mute and select.select([self.socket], [], [], PATIENCE_S if asked else 0.01)[0]:
             data = self.socket.recv(min(self.most, portable.BYTES - connection.nResponse))
             connection.at("aResponse").write(data, connection.nResponse)
             connection.nResponse += len(data)
