@@ -66,6 +66,8 @@ class EthercatLink(NativeLink):
         shift_s: when in a cycle that pulse (SYNC0) comes, after frames pass the reference clock; None: as measured.
     """
 
+    connects_at_end = False
+
     def __init__(
         self,
         name: str,
@@ -242,25 +244,32 @@ class EthercatLink(NativeLink):
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         """The safe values, and so long as drives brake: they are told to stop in every cycle before they leave OP."""
-        self._write_until_confirmed(outputs, deadline_ns)
         limit_s = time.monotonic() + min(self._drives.longest_stop_s + _DISABLING_S, _BRAKING_S)
-        if self._drives.are_at_work:
-            self._arm(self._connection())
-            while self._drives.are_at_work and time.monotonic() < limit_s and not self.exchange.is_mine:
-                self.exchange.phase(Phase.ALL, time.monotonic_ns() + round(self.cycle_s * NS))
-                time.sleep(self.cycle_s)
-            self._take()
+        try:
+            self._write_until_confirmed(outputs, deadline_ns)
+        finally:  # also where another slave is gone: these still move
+            self._brake(limit_s)
 
     def _write_until_confirmed(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
-        """A frame is awaited for less than a cycle: one that is lost, or late, is sent again as long as there is time."""
+        """A frame is awaited for less than a cycle: one that is lost, or late, is sent again in the next, as long as there is time."""
         while True:
-            is_last = time.monotonic_ns() >= deadline_ns
+            now_ns = time.monotonic_ns()
             try:
-                super()._write(outputs, deadline_ns)
+                super()._write(outputs, max(deadline_ns, now_ns + self.period_ns))
                 return
             except NoAnswerError:
-                if is_last:
+                if now_ns >= deadline_ns:
                     raise
+            time.sleep(self.period_ns / NS)
+
+    def _brake(self, limit_s: float) -> None:
+        if not self._drives.are_at_work:
+            return
+        self._arm(self._connection())
+        while self._drives.are_at_work and time.monotonic() < limit_s and not self.exchange.is_mine:
+            self.exchange.phase(Phase.ALL, time.monotonic_ns() + round(self.cycle_s * NS))
+            time.sleep(self.cycle_s)
+        self._take()
 
     # --- drives -------------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,8 @@ class CyclicLink(Link):
 
     confirms = True
     """Does the device answer what is written to it? A broadcast it does not: then nothing is ever confirmed."""
+    connects_at_end = True
+    """Are safe values that were not confirmed written once more, on a new connection?"""
 
     def __init__(
         self,
@@ -237,8 +239,8 @@ class CyclicLink(Link):
 
     def _finish(self) -> None:
         if self._safe_at_stop and self._out.values.size:
-            was_open = self._is_open
-            self._safe_written = self._write_safe() or (was_open and self._write_safe())  # then on a new connection
+            again = self._is_open and self.connects_at_end
+            self._safe_written = self._write_safe() or (again and self._write_safe())
         self._shut()
         self._all_bad()
         if self._state[0] != "stopped":  # it is, when it was stopped before its thread began

@@ -258,6 +258,23 @@ def test_a_link_that_stops_brings_its_axes_to_a_standstill_before_it_leaves_op(b
     assert any(stands() for _ in range(TRIES))
 
 
+def test_axes_are_brought_to_a_standstill_though_another_slave_is_gone(bus: Any) -> None:
+    """Not all safe values can be confirmed then; that is told, and the axes that move brake all the same."""
+    device, off = bus.escs[1].device, {"do": "power", "slave": 2, "on": False}
+
+    def stands() -> bool:
+        bus.order({"do": "reset", "slave": 1})
+        with running(drive(mode="csv", stop_s=1.0), modes=["csv"]) as rig:
+            rig.until(lambda: rig.get("velocity") > 20.0, 30.0)
+            bus.order(off)
+            rig.until(lambda: "slave 2" in rig.link.status().note, 30.0)
+            assert not rig.link.stop()
+        bus.order({**off, "on": True})
+        return device.objects.number(0x603F) == 0 and device.state == DriveState.SWITCH_ON_DISABLED
+
+    assert any(stands() for _ in range(TRIES))
+
+
 def test_a_drive_whose_mode_is_not_exchanged_gets_it_once(bus: Any) -> None:
     """By its mailbox; after a loss of power again."""
     option = SlaveOptions(

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import socket
 import subprocess
 import threading
@@ -345,6 +346,26 @@ def test_wrong_counters_and_lost_frames_pass_and_are_counted(bus):
         wait_for(lambda: link.status().frames_lost > 0)
         bus.order({"do": "calm"})
         up(link)
+
+
+def test_safe_values_that_are_not_confirmed_are_sent_again_in_the_next_cycle(bus, monkeypatch):
+    """No sooner, though a wrong counter is back at once; and what was wrong is what is told in the end."""
+    cycle_s, timeout_s = 0.05, 0.5
+
+    def is_told_why():
+        link = EthercatLink("bus", tags(), MASTER, cycle_s, timeout_s, slaves=[axis()], backoff_s=(0.01, 0.02))
+        sent, phase = [], link.exchange.phase
+        monkeypatch.setattr(link.exchange, "phase", lambda *given: (sent.append(given), phase(*given)))
+        bus.order({"do": "calm"})
+        with link:
+            up(link)
+            bus.order({"do": "miscount", "slave": AXIS, "by": -1, "frames": 1 << 30})
+            assert not link.stop()
+        attempts = timeout_s / cycle_s + 2
+        assert len(sent) <= 2 * attempts, "each is two: who was silent is asked once more"
+        return sent and re.search("safe values not written: .*working counter", link.status().last_error)
+
+    assert any(is_told_why() for _ in range(TRIES))
 
 
 def test_an_interface_that_goes_down_costs_all_and_comes_back(bus):
