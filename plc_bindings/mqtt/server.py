@@ -92,11 +92,19 @@ class MqttServer:
         )
 
     async def start(self) -> None:
-        """Begin to look; a broker that is away is tried again and again, so nothing is waited for."""
+        """Begin to look; a broker that is away is tried again and again, so nothing is waited for.
+
+        Raises:
+            OSError: the system gives no thread.
+        """
         self._servers = asyncio.get_running_loop()
         self._own, self._stopped, self._is_over = None, None, False
         self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            raise OSError(f"the system gave no thread for MQTT: {error}; see 'ulimit -u'") from error
         self._looking = asyncio.create_task(self._look())
 
     async def stop(self) -> None:
@@ -169,24 +177,26 @@ class MqttServer:
 
     async def _carry_out(self, writes: Writes) -> None:
         """In our own thread: values are written in the servers' thread, all at once."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        own = asyncio.get_running_loop()
+        own, turn = asyncio.get_running_loop(), threading.Lock()  # whoever has it first: they are written, or refused
+        done: asyncio.Future[CommandError | None] = own.create_future()
 
-        def settle(error: Exception | None) -> None:
+        def settle(error: CommandError | None) -> None:
             if not done.done():
-                done.set_result(None) if error is None else done.set_exception(error)
+                done.set_result(error)
 
         def write() -> None:
-            if done.done():  # too late: it was refused
-                return
-            error = self._written(writes)
-            own.call_soon_threadsafe(settle, error)
+            if turn.acquire(blocking=False):
+                own.call_soon_threadsafe(settle, self._written(writes))
 
         self._servers.call_soon_threadsafe(write)
         try:
-            await asyncio.wait_for(done, _ANSWER_S)
-        except TimeoutError as error:
-            raise CommandError("the servers' thread did not answer") from error
+            await asyncio.wait((done,), timeout=_ANSWER_S)
+        finally:
+            is_refused = turn.acquire(blocking=False)
+        if is_refused:
+            raise CommandError("the servers' thread did not answer")
+        if (error := await done) is not None:
+            raise error
 
     def _written(self, writes: Writes) -> CommandError | None:
         session = self._session

@@ -12,8 +12,11 @@ import pytest
 
 from fieldbus.tags import Quality
 from plc_bindings.errors import ServerError
+from plc_bindings.mqtt.broker import BrokerOptions
+from plc_bindings.mqtt.options import MqttOptions
 from plc_bindings.mqtt.schema import Payload
 from plc_bindings.mqtt.server import MqttServer
+from plc_bindings.security.access import Access
 from tests.peers.mosquitto import Mosquitto
 from tests.plc_bindings.mqtt.listening import listening
 from tests.plc_bindings.mqtt.plant import Plant, serving, wait
@@ -134,6 +137,48 @@ def test_a_command_that_was_refused_is_not_carried_out_later(mosquitto, monkeypa
         for _ in range(2):  # it has done all that it was asked to
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), server._servers).result(60)
         assert plant.orders.written == []
+
+
+def made():
+    """A server that is not started."""
+    options = MqttOptions(BrokerOptions("127.0.0.1", 1883), group="plant", node="press", publish=("Tags.*",))
+    return MqttServer(Plant().database, options, Access())
+
+
+def test_a_command_whose_values_are_being_written_is_not_refused(monkeypatch):
+    """Its time ends meanwhile: it has been carried out, so that is told."""
+    monkeypatch.setattr("plc_bindings.mqtt.server._ANSWER_S", 0.01)
+    server, begun, may_end = made(), threading.Event(), threading.Event()
+
+    class Servers:
+        """Has begun to write when it returns."""
+
+        def call_soon_threadsafe(self, write):
+            threading.Thread(target=write, daemon=True).start()
+            assert begun.wait(60)
+
+    def written(_):
+        begun.set()
+        may_end.wait(60)
+
+    async def carry_out():
+        asyncio.get_running_loop().call_later(0.2, may_end.set)
+        await server._carry_out([])
+
+    server._servers = Servers()
+    monkeypatch.setattr(server, "_written", written)
+    asyncio.run(carry_out())
+
+
+def test_a_system_that_gives_no_thread_is_told_at_the_start(monkeypatch):
+    """At once, with what helps, as every server does; not as servers that did not start in time."""
+
+    def no_thread(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(OSError, match=r"no thread for MQTT.*ulimit -u"):
+        asyncio.run(made().start())
 
 
 def test_more_commands_than_may_come_are_refused(mosquitto):
