@@ -26,7 +26,7 @@ _PREFIX = re.compile(r"^.*#\d+/")
 
 
 def name_in_file(name: str) -> str:
-    """The name of a node or value without the places where `passes.inlining` put it, of which each load makes others."""
+    """The name of a node or value without the places where `passes.inlining` put it."""
     return _PREFIX.sub("", name)
 
 
@@ -37,6 +37,16 @@ def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
         return None
     user = users.pop()
     return user if user.graph is graph else None
+
+
+_NUMBERED = "rt_engine.numbered"
+
+
+def next_number(graph: ir.Graph) -> int:
+    """A number that no other name in the graph was made with; the same in each compilation of the model."""
+    number: int = graph.meta.get(_NUMBERED, 0)
+    graph.meta[_NUMBERED] = number + 1
+    return number
 
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:

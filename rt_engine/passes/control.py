@@ -1,12 +1,10 @@
 """If, Loop and Scan whose bodies stand alone (`passes.closing`): bodies are specialised, and what is known at load goes."""
 
-from itertools import count
-
 import onnx_ir as ir
 
 from rt_engine.ops.base import Misfit, Refusal
 from rt_engine.ops.control import bodies
-from rt_engine.ops.graph import add_constant, constant
+from rt_engine.ops.graph import add_constant, constant, next_number
 from rt_engine.passes.body_types import Specialise, described, origin, same_type, specialised, type_as
 from rt_engine.passes.closing import note, number_of
 from rt_engine.passes.compilation import Compilation
@@ -18,7 +16,6 @@ from rt_engine.passes.sequences import close_branches, open_branches
 from rt_engine.status import Status
 
 _BRANCHES = ("then_branch", "else_branch")
-_numbers = count()
 
 
 def resolve(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
@@ -56,7 +53,7 @@ def _take_constants(node: ir.Node) -> None:
             if array is None:
                 body.inputs.append(value)
             else:
-                _replace_uses(body, {value: add_constant(body, f"{value.name}.{next(_numbers)}", array)})
+                _replace_uses(body, {value: add_constant(body, f"{value.name}.{next_number(body)}", array)})
     outside = [node.inputs[first + i] for i in kept]
     node.resize_inputs(first + len(kept))
     for i, outer in enumerate(outside):

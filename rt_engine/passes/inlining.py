@@ -1,13 +1,11 @@
 """Bodies in the place of their control-flow node: a branch that is known, iterations one after the other."""
 
-from itertools import count
-
 import numpy as np
 import onnx_ir as ir
 
 from rt_engine.lower.lower import label
 from rt_engine.ops.base import Refusal
-from rt_engine.ops.graph import add_constant, constant
+from rt_engine.ops.graph import add_constant, constant, next_number
 from rt_engine.passes.closing import note, number_of
 
 MOST_PEELED = 2_000
@@ -16,7 +14,6 @@ ENDLESS = (
     "it has no number of iterations, and its condition holds for very many",
     "export with a constant trip count; a condition may still end the loop earlier",
 )
-_numbers = count()
 
 
 def inlined(
@@ -27,7 +24,7 @@ def inlined(
     for inner, outer in zip(body.inputs, arguments, strict=True):
         if outer is not None:
             mapping[inner] = outer
-    prefix = f"{label(node)}#{next(_numbers)}"
+    prefix = f"{label(node)}#{next_number(graph)}"
     for value in list(body.initializers.values()):
         array = constant(value)
         assert array is not None
@@ -105,6 +102,6 @@ def _stacked(graph: ir.Graph, node: ir.Node, values: list[ir.Value], opset: int)
             nodes.append(ir.node("Unsqueeze", [value, axes]))
     nodes.append(ir.node("Concat", [n.outputs[0] for n in nodes], {"axis": 0}))
     for made in nodes:
-        made.name = made.outputs[0].name = f"{node.name or node.op_type}.{next(_numbers)}"
+        made.name = made.outputs[0].name = f"{node.name or node.op_type}.{next_number(graph)}"
     graph.insert_before(node, nodes)
     return nodes

@@ -278,7 +278,7 @@ def _flatten(walk: Walk, node: ir.Node) -> bool:
     if not flat or out.is_graph_output() or not users or not all(_reorders(u, out) for u in users):
         return False
     order = np.arange(channels * pixels).reshape(channels, pixels).T.ravel()
-    for user in set(users):
+    for user in dict.fromkeys(users):
         w = constant(user.inputs[1])
         assert w is not None
         axis = int(user.op_type == "Gemm" and user.attributes.get_int("transB", 0) != 0)

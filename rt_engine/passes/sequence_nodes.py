@@ -1,18 +1,16 @@
 """Nodes of sequences and optional values, each taken apart (`passes.sequences`)."""
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import RT_DOMAIN, Refusal
-from rt_engine.ops.graph import add_constant, constant
+from rt_engine.ops.graph import add_constant, constant, next_number
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.sequences import ABSENT, ELEMENTS, MOST_ELEMENTS, OURS, STACK, Made, charge, elements
 
-_numbers = count()
 _END = (1 << 63) - 1
 """A place behind every end."""
 
@@ -147,7 +145,8 @@ def _spliced(graph: ir.Graph, node: ir.Node, whole: ir.Value, end: int, start: i
     def part(x: ir.Value, *ends: int) -> ir.Node:
         inputs = (*([n] for n in ends), [0])
         return ir.node(
-            "Slice", [x, *(add_constant(graph, f"{node.name}.{next(_numbers)}", np.array(n, np.int64)) for n in inputs)]
+            "Slice",
+            [x, *(add_constant(graph, f"{node.name}.{next_number(graph)}", np.array(n, np.int64)) for n in inputs)],
         )
 
     made: Made = []
@@ -176,7 +175,7 @@ def _at(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
 
 
 def _number(graph: ir.Graph, node: ir.Node, array: Any) -> Made:
-    return _alias(node, add_constant(graph, f"{node.outputs[0].name}.{next(_numbers)}", array))
+    return _alias(node, add_constant(graph, f"{node.outputs[0].name}.{next_number(graph)}", array))
 
 
 def _count(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
@@ -204,7 +203,7 @@ def _axis(node: ir.Node, rank: int) -> int:
 
 def _put(graph: ir.Graph, before: ir.Node, *made: ir.Node) -> Made:
     for node in made:
-        node.name = f"{before.name or before.op_type}.{next(_numbers)}"
+        node.name = f"{before.name or before.op_type}.{next_number(graph)}"
         for i, value in enumerate(node.outputs):
             value.name = f"{node.name}.{i}"
     graph.insert_before(before, list(made))

@@ -5,12 +5,12 @@ y is b                                                                          
 """
 
 from collections.abc import Sequence
-from itertools import count
 
 import onnx_ir as ir
 
 from rt_engine.errors import ShapeBindingError
 from rt_engine.ops.base import Refusal
+from rt_engine.ops.graph import next_number
 from rt_engine.passes.closing import remade
 from rt_engine.passes.compilation import Compilation
 
@@ -29,7 +29,6 @@ MOST_TOGETHER = 1 << 15
 _CHARGED = "rt_engine.charged"
 OURS = {ELEMENTS, ABSENT, STACK}
 """What makes a value no tensor."""
-_numbers = count()
 
 Made = list[ir.Node]
 
@@ -117,7 +116,7 @@ def _copied(shape: ir.Shape | None) -> ir.Shape | None:
 
 def _constructed(graph: ir.Graph, value: ir.Value, parts: list[ir.Value]) -> ir.Node:
     """A SequenceConstruct of parts, before all nodes, in the place of a value."""
-    node = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next(_numbers)}")
+    node = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next_number(graph)}")
     node.outputs[0].name = f"{node.name}.sequence"
     if len(graph):
         graph.insert_before(graph[0], node)
@@ -190,7 +189,7 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
         if length is None:
             kept.append(parts[0])
             continue
-        construct = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next(_numbers)}")
+        construct = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next_number(graph)}")
         construct.outputs[0].name = value.name
         kept.append(construct.outputs[0])
         made.append(construct)
