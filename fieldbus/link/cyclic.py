@@ -230,8 +230,8 @@ class CyclicLink(Link):
         """The connection is gone: everybody knows at once, then wait a little."""
         self._failed(reason)
         if self._state[0] in ("up", "degraded"):
-            self._counts["reconnects"] += 1
             self._lost_reason = reason
+            self._counts["reconnects"] += 1
         self._enter("down")
         self._all_bad()
         self._shut()

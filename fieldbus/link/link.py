@@ -119,6 +119,7 @@ class Link(ABC):
 
     def status(self) -> LinkStatus:
         """How the link is, now."""
+        counts = dict(self._counts)  # first: who sees an error counted finds its reason
         state, since = self._state
         return LinkStatus(
             state=state,
@@ -128,7 +129,7 @@ class Link(ABC):
             last_error=self._last_error,
             lost_reason=self._lost_reason,
             note="; ".join(filter(None, (self._note, self._doubts()))),
-            **self._counts,
+            **counts,
         )
 
     def values(self, names: Iterable[str] | None = None) -> tuple[TagValue, ...]:
@@ -199,7 +200,7 @@ class Link(ABC):
 
     def _failed(self, reason: str) -> None:
         self._last_error = reason
-        self._counts["errors"] += 1  # behind it: who sees the count finds the reason
+        self._counts["errors"] += 1  # last, see `status`
 
     def _enter(self, state: State) -> None:
         assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"

@@ -147,9 +147,9 @@ class PlcLink(Link):
             return
         self._missing = self._all()
         if self._state[0] == "up":
-            self._counts["timeouts"] += 1
             self._lost_reason = f"no client has written for {self.timeout_s * 1e3:g} ms"
             self._failed(self._lost_reason)
+            self._counts["timeouts"] += 1
             self._enter("down")
             self._in.publish(Quality.BAD)
             self._enter("connecting")

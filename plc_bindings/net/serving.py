@@ -10,7 +10,7 @@ import errno
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -123,8 +123,9 @@ class Serving:
             return
         self._is_over = True
         loop, done = self._loop, self._loop_done
-        if loop is not None and done is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(done.set)
+        if loop is not None and done is not None:
+            with suppress(RuntimeError):  # it has ended already
+                loop.call_soon_threadsafe(done.set)
         self._thread.join(STOP_S * 2)
         self._thread = None
         self._turns.close()

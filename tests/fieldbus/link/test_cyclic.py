@@ -75,6 +75,18 @@ def test_a_link_reads_and_writes_until_it_is_stopped() -> None:
     assert x.read().quality is Quality.BAD
 
 
+def test_a_status_that_counts_an_error_has_its_reason() -> None:
+    """Also one that is asked for just while the error happens."""
+
+    class Struck(Scripted):
+        def _doubts(self) -> str:
+            self._failed("cut")
+            return ""
+
+    link = Struck()
+    assert [(status.errors, status.last_error) for status in (link.status(), link.status())] == [(0, ""), (1, "cut")]
+
+
 def test_stop_without_safe_writes_nothing_more() -> None:
     """`stop(safe=False)` leaves the outputs as they are, and says that no safe values were confirmed."""
     link, image = Scripted(timeout_s=10.0), ProcessImage()
