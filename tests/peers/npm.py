@@ -17,6 +17,9 @@ PACKAGES = (
     "node-opcua-client@2.182.2", "node-opcua-server@2.182.2",
 )  # fmt: skip
 HERE = Path(__file__).parent
+INSTALL_S = 240
+MOST_SAID = 500
+"""Characters of what npm says: first is what happened, last where its log is."""
 
 
 def modules() -> Path:
@@ -28,14 +31,21 @@ def modules() -> Path:
     with (folder / "lock").open("w") as lock:  # test runs beside each other
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "installed").exists():
-            # modbus-serial's serial ports are compiled or downloaded by a script; TCP needs none of it.
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-            done = subprocess.run([*command, *PACKAGES], capture_output=True, text=True, check=False, timeout=240)
-            if done.returncode:
-                why = " ".join(done.stderr.strip().splitlines()[-1:])
+            if why := _install(folder):
                 need.lacking("packages from npm", f"npm install {' '.join(PACKAGES)} ({why})")
             (folder / "installed").touch()
     return folder / "node_modules"
+
+
+def _install(folder: Path) -> str:
+    """Why they cannot be had, as npm says it; empty: they are there."""
+    # modbus-serial's serial ports are compiled or downloaded by a script; TCP needs none of it.
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+    except subprocess.TimeoutExpired:
+        return f"it had not ended after {INSTALL_S} s"
+    return " ".join(done.stderr.split())[:MOST_SAID] if done.returncode else ""
 
 
 def run(script: str, *arguments: str) -> dict[str, Any]:
