@@ -1,6 +1,7 @@
 """A station with servers: what is wrong with its file, what clients see, calls, tags of a plc link, updates, audit."""
 
 import hashlib
+import itertools
 import json
 import socket
 import struct
@@ -135,17 +136,24 @@ def test_a_task_never_sees_half_of_a_sum_write_nor_a_client_half_of_a_cycle(star
     )
     with station:
         plc.open()
-        seen = set()
-        for k in range(1, 400):
-            plc.write_list_by_name({"Tags.a": float(k % 7 + 1), "Tags.b": -float(k % 7 + 1)})
-            seen.add(tuple(plc.read_list_by_name(["Tags.twin", "Tags.force"]).values()))
-        assert seen <= {(0.0, 0.0), (-1.0, -1.0)}  # the second: safe values, before a write and long after one
-        assert (0.0, 0.0) in seen
-        seen.clear()
-        for k in range(1, 400):
-            plc.write_list_by_name({"Tags.a": k / 100, "Tags.b": k / 100})
-            seen.add(tuple(plc.read_list_by_name(["Tags.twin", "Tags.force"]).values()))
-        assert len(seen) > 2 and all(twin == force for twin, force in seen)
+        zeros = seen_while(plc, -1.0, lambda seen: (0.0, 0.0) in seen)
+        assert zeros <= {(0.0, 0.0), (-1.0, -1.0)}  # the second: safe values, before a write and long after one
+        pairs = seen_while(plc, 1.0, lambda seen: len(seen) > 4)
+        assert all(twin == force for twin, force in pairs)
+
+
+def seen_while(plc, sign, is_enough):
+    """Pairs of outputs that a client reads while it writes inputs again and again, the second the first times `sign`."""
+    seen, turns = set(), itertools.count(1)
+
+    def turn():
+        k = next(turns)
+        plc.write_list_by_name({"Tags.a": float(k % 7 + 1), "Tags.b": sign * (k % 7 + 1)})
+        seen.add(tuple(plc.read_list_by_name(["Tags.twin", "Tags.force"]).values()))
+        return k >= 400 and is_enough(seen)
+
+    wait_for(turn)
+    return seen
 
 
 def upload(plc, file, signature):
