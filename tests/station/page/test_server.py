@@ -17,6 +17,9 @@ from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.page.fakes import FakeSource, served
 from tests.waiting import wait_for
 
+ENDS_S = 20.0
+"""Far longer than its thread takes on a busy machine, and far shorter than a server waits for clients that never go."""
+
 
 def thread_of(page):
     """Its number for the system."""
@@ -29,9 +32,10 @@ def page_threads():
 
 def test_it_gives_way_to_everything_else():
     """Its thread is nicer than the others of the process, and so is what it starts."""
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     with served() as page:
         assert os.getpriority(os.PRIO_PROCESS, thread_of(page)) == module.NICE
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < module.NICE
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_it_stays_away_from_the_processors_of_tasks():
@@ -52,7 +56,7 @@ def test_it_ends_soon_whatever_clients_do():
         wait_for(lambda: page.server.viewers == 5)
         begin = time.monotonic()
     assert time.monotonic() - begin < 2 * STOP_S + 1
-    wait_for(lambda: not page_threads())
+    wait_for(lambda: not page_threads(), ENDS_S)
     for client in clients:
         client.close()
 
