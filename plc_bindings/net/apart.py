@@ -42,6 +42,8 @@ class Apart(ABC):
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: asyncio.Event | None = None
+        self._ended = ""
+        """Why it serves no more."""
 
     # --- what a kind of server says -----------------------------------------------------------------------------------
 
@@ -72,10 +74,12 @@ class Apart(ABC):
         """How it does. Any thread."""
         host, port = self.address
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return ServerStatus(f"{self.said}{where}/", self.access.clients, self.requests, self.access.refused)
+        place, refused = f"{self.said}{where}/", self.access.refused
+        return ServerStatus(place, self.access.clients, self.requests, refused, trouble=self._ended)
 
     async def start(self) -> None:
         """Listen; raises `OSError` when that cannot be had."""
+        self._ended = ""
         self.prepare()
         listener = _listener(*self._asked)
         self.address = listener.getsockname()[:2]
@@ -106,6 +110,8 @@ class Apart(ABC):
         try:
             asyncio.run(self._serve(listener, tell))
         except BaseException as error:
+            self._ended = f"it serves nobody any more: {type(error).__name__}: {error}"
+            self.access.audit(self.kind, "serve", self._ended)
             tell(error)
         finally:
             listener.close()
