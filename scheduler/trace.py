@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.image.image import Channel
+from fieldbus.tags import Quality
+from rt_engine.recording.layout import Records, TaskLayout
 from scheduler.status import Action, TaskStatus
 from scheduler.task import Input, Output, Task
 
@@ -114,3 +116,10 @@ def tag_at(channel: Channel, cell: int) -> str:
     """The tag that a cell belongs to, with the number of the element where it has several: `curve[3]`."""
     tag, element = channel.tag_at(cell)
     return tag.name if tag.count == 1 else f"{tag.name}[{element}]"
+
+
+def good_values(layout: TaskLayout, records: Records, source: int) -> NDArray[np.float64]:
+    """What came from a source in each cycle, NaN where its quality was BAD."""
+    values = layout.values(records, source)
+    is_bad = layout.source_heads(records, source)["quality"] == Quality.BAD
+    return np.where(is_bad[:, None], np.nan, values) if is_bad.any() else values

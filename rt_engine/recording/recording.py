@@ -74,7 +74,7 @@ class Recording:
         if name is None and len(self._layouts) == 1:
             (name,) = self._layouts
         if name is None or name not in self._layouts:
-            wanted = "which task?" if name is None else f"no task '{name}' in the recording;"
+            wanted = "which task? Name one (--task NAME):" if name is None else f"no task '{name}' in the recording;"
             raise RecordingError(f"{wanted} it has {', '.join(self.tasks) or 'none'}")
         if name not in self._tasks:
             records, checkpoints = (

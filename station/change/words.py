@@ -72,10 +72,16 @@ def next_steps(change: Change) -> str:
     say = f"`rt-engine commit {slots}`", f"`rt-engine rollback {slots}`"
     if change.state == ChangeState.SHADOW:
         then = f"then on trial for {length(policy.trial)}" if policy.trial is not None else "then it goes live"
-        judged = "" if policy.has_tolerance else "; no tolerance is set: differences are shown and reject nothing"
-        return f"{then}{judged}; `rt-engine status` shows it, {say[0]} ends the shadow now, {say[1]} takes it away"
+        return f"{then}{_without_tolerance(change)}; `rt-engine status` shows it, {say[0]} ends the shadow now, {say[1]} takes it away"
     how = "then it stays" if policy.commit == "auto" else f"and is taken back unless {say[0]} is said by then"
     return f"{how}; `rt-engine status` shows it, {say[0]} ends the trial now, {say[1]} takes it back"
+
+
+def _without_tolerance(change: Change) -> str:
+    """Tolerances are each slot's own: of which slots differences reject nothing."""
+    without = [slot for slot, policy in change.policies.items() if not policy.has_tolerance]
+    of = f" for {', '.join(without)}" if len(without) < len(change.policies) else ""
+    return f"; no tolerance is set{of}: differences are shown and reject nothing" if without else ""
 
 
 def begun(policy: Policy, state: ChangeState) -> str:

@@ -163,7 +163,7 @@ async def _look_into_recordings(folder: Path, record: Record, screen: Screen) ->
     for check in found.claims:
         screen.show(check)
     for line in found.words:
-        screen.say(line)
+        screen.whole(line)
     record.claims += found.claims
 
 
@@ -316,6 +316,6 @@ def _verdict(record: Record, report: Path, picture: Path, screen: Screen) -> int
         screen.say(f"{len(failed)} of {len(record.claims)} claims did NOT come true: {'; '.join(failed)}", "bold red")
     else:
         screen.say(f"All {len(record.claims)} claims came true.", "bold green")
-    screen.say(f"report   {report}")
-    screen.say(f"picture  {picture}")
+    screen.whole(f"report   {report}")
+    screen.whole(f"picture  {picture}")
     return ExitCode.FAILED if failed else ExitCode.OK

@@ -60,14 +60,18 @@ class Screen:
         """A line of the story."""
         self._print(Text(text, style=style))
 
+    def whole(self, text: str) -> None:
+        """A line with a path or a command to copy: never broken, however narrow the terminal is."""
+        self._print(Text(text), whole=True)
+
     def show(self, check: Check) -> None:
         """A claim that was checked: a tick or a cross, and the numbers."""
         mark, style = ("✓", "green") if check.ok else ("✗", "red")
         self._print(Text.assemble((f"{mark} {check.claim}", style), (f": {check.evidence}", "dim" if check.ok else "")))
 
-    def _print(self, text: Text, indent: int = INDENT) -> None:
+    def _print(self, text: Text, indent: int = INDENT, *, whole: bool = False) -> None:
         """On a terminal long lines go on below their beginning; elsewhere they stay whole."""
-        if self._console.is_terminal:
+        if self._console.is_terminal and not whole:
             self._console.print(Padding(text, (0, 0, 0, indent)))
         else:
             self._console.print(Text(" " * indent) + text, soft_wrap=True)

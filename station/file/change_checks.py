@@ -60,9 +60,15 @@ def _recordings(view: View) -> Iterator[Finding]:
         if not has_task:
             message = f"no task runs model {name} as its own model: nothing is recorded of it; remove the key"
             yield Finding(place, message)
-        elif not (view.folder / model.change.recording).exists():
-            message = f"there is no {model.change.recording} yet: until there is, the gate refuses every new version"
+        elif not (view.folder / model.change.recording).exists() and not _is_own(view, model.change.recording):
+            message = f"there is no '{model.change.recording}' yet: until there is, the gate refuses every new version"
             yield Finding(place, message, "warning")
+
+
+def _is_own(view: View, recording: str) -> bool:
+    """Is it the folder of the station's own recorder, which makes it when it starts?"""
+    recorder = view.config.recorder
+    return recorder is not None and view.folder / recorder.folder == view.folder / recording
 
 
 CHANGE_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_has_a_task, _tolerances, _word, _recordings)

@@ -10,7 +10,7 @@ from rt_engine import Model
 from rt_engine.explain import Base, Label
 from rt_engine.recording.layout import Records, TaskLayout
 from scheduler.task import Input, Output, Task
-from scheduler.trace import tag_at
+from scheduler.trace import good_values, tag_at
 
 USUAL: Final = 10_000
 """Cycles whose median says what is usual."""
@@ -48,18 +48,18 @@ def _tag(entry: Input | Output, cell: int) -> tuple[str, str]:
 
 
 def usual_base(task: Task, model: Model, layout: TaskLayout, records: Records) -> Base:
-    """The median of each tag in the records, and how much it varies, as elements of the model's inputs."""
+    """The median of each tag while it was good, and how much it varied, as elements of the model's inputs."""
     shapes = {spec.name: spec.shape for spec in model.inputs}
     values, spread = ({name: np.zeros(shape) for name, shape in shapes.items()} for _ in range(2))
-    channels = list(task.channels_read)
+    channels, count = list(task.channels_read), 0
     for entry in task.inputs:
-        seen = layout.values(records[-USUAL:], channels.index(entry.channel))
+        seen = good_values(layout, records[-USUAL:], channels.index(entry.channel))
         seen = np.clip(seen, entry.low, entry.high) if entry.low is not None or entry.high is not None else seen
         seen = np.where(np.isfinite(seen), seen, np.nan) * entry.scale + entry.offset
         for index, cell, _ in elements_of(entry):
             known = seen[:, cell][np.isfinite(seen[:, cell])]
+            count = max(count, known.size)
             if known.size:
                 values[entry.tensor or ""].reshape(-1)[index] = np.median(known)
                 spread[entry.tensor or ""].reshape(-1)[index] = known.std()
-    count = min(len(records), USUAL)
-    return Base(values, spread, f"the median of its tag in {count:,} cycles of the recording")
+    return Base(values, spread, f"the median of its tag in {count:,} cycles of the recording in which it was good")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fieldbus.tags import Quality
 from rt_engine.recording.layout import Field, TaskLayout
+from scheduler.trace import good_values
 from station.page.trends import Column, Floats, Trends
 
 
@@ -45,11 +45,7 @@ class Cycles:
 
 def rows_of(layout: TaskLayout, records: Any) -> Floats:
     """One row for each record: values as they came, NaN where their quality was BAD, then what was published."""
-    parts = []
-    for number in range(len(layout.sources)):
-        values = layout.values(records, number)
-        is_bad = layout.source_heads(records, number)["quality"] == Quality.BAD
-        parts.append(np.where(is_bad[:, None], np.nan, values) if is_bad.any() else values)
+    parts = [good_values(layout, records, number) for number in range(len(layout.sources))]
     if layout.outputs:
         parts.append(layout.published(records))
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(records), 0))

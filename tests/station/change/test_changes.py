@@ -1,5 +1,7 @@
 """A change from its file to its end: what is journalled, done and said, in which order. Time, tasks and store are the test's own."""
 
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -93,8 +95,8 @@ def test_a_good_version_goes_through_shadow_and_trial():
     assert answer.state == S.SHADOW
     assert "m.onnx has passed the gate and is in shadow for 10 s" in answer.message
     assert (
-        "then on trial for 1 min; no tolerance is set: differences are shown and reject nothing; "
-        "`rt-engine status` shows it, `rt-engine commit m` ends the shadow now" in answer.message
+        "then on trial for 1 min; `rt-engine status` shows it, `rt-engine commit m` ends the shadow now"
+        in answer.message
     )
     world.show(cycles=10_000)
     assert world.after(9.9) == S.SHADOW
@@ -105,6 +107,22 @@ def test_a_good_version_goes_through_shadow_and_trial():
     assert words(world)[0] == "m.onnx is in shadow: it passed the gate"
     assert words(world)[1] == "m.onnx is on trial: in shadow for 10,000 cycles, as long as asked for"
     assert all(good for _, _, good in world.notes)
+
+
+@pytest.mark.parametrize(
+    ("tolerances", "told"),
+    [
+        ((0.5, 0.1), ""),
+        ((inf, inf), "; no tolerance is set: differ"),
+        ((0.5, inf), "; no tolerance is set for n: differ"),
+    ],
+)
+def test_where_differences_reject_nothing_that_is_said(tolerances, told):
+    """Of slots that change together each has its own tolerance."""
+    world = World({slot: replace(SHADOW_THEN_TRIAL, tolerance=one) for slot, one in zip("mn", tolerances, strict=True)})
+    message = world.update("m", "n").message
+    assert f"then on trial for 1 min{told}" in message
+    assert ("no tolerance is set" in message) == bool(told)
 
 
 def test_a_version_that_differs_is_rejected_in_shadow_with_its_figures():

@@ -159,9 +159,11 @@ def test_screen_on_a_terminal() -> None:
     with screen.live():
         screen.look(look(1_000))
         screen.show(Check("claim", False, "word " * 40))
+        screen.whole("rt-engine replay " + "folder/" * 20)
     assert "machine up" in output.getvalue()
     assert "   ✗ claim: word" in output.getvalue()
     assert "\n   word" in output.getvalue()
+    assert "   rt-engine replay " + "folder/" * 20 + "\n" in output.getvalue()
 
 
 def test_one_line() -> None:

@@ -61,8 +61,10 @@ def test_a_recording_is_of_a_task(tmp_path):
 
 
 def test_a_recording_that_is_not_there_is_told(tmp_path):
-    """The gate refuses without it; with a folder that is there nothing is said."""
+    """The gate refuses without it; with a folder that is there, or that the station's recorder makes, nothing is said."""
     (warning,) = read(tmp_path, 'recording = "kept"').warnings
-    assert "there is no kept yet: until there is, the gate refuses every new version" in warning.message
+    assert "there is no 'kept' yet: until there is, the gate refuses every new version" in warning.message
+    own = '[recorder]\nfolder = "kept/"\ncompression = "none"\n'
+    assert read(tmp_path, 'recording = "kept"', SIM, AXIS, own).warnings == ()
     (tmp_path / "kept").mkdir()
     assert read(tmp_path, 'recording = "kept"').warnings == ()

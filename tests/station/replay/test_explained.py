@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rt_engine
+from fieldbus.tags import Quality
 from rt_engine import ModelSlot
 from rt_engine.errors import RecordingError
 from scheduler import Input, Output, Task
@@ -73,6 +74,19 @@ def test_a_window_is_as_it_was(last):
     assert "median" in influence.method
     assert ("this run", "the same bits as in the cycle") in facts
     assert dict(facts)["cycle"].startswith(f"#{last}, tick ")
+
+
+def test_what_came_while_an_input_was_bad_is_not_usual():
+    """Before its device answers a channel is 0, which says nothing of the tag."""
+
+    def late(k, live):
+        live.put(*([0.0, 0.0] if k < 30 else [5.0, 7.0]), quality=Quality.BAD if k < 30 else Quality.GOOD)
+
+    recorded, task = run(windowed(), 60, late), windowed()
+    _, found, _ = explained(task, {1: task.model.model}, recorded.layout, recorded.records, recorded.checkpoints)
+    bases = {str(source.label): source.base for source in found.influence.sources}
+    assert (bases["speed"], bases["level"]) == (5.0, 7.0)
+    assert "in 30 cycles of the recording in which it was good" in found.influence.method
 
 
 @pytest.mark.parametrize("last", [59, 41, 40, 19])
