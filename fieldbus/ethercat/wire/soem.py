@@ -7,10 +7,10 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, ClassVar, Final
 
-from fieldbus.errors import ConfigurationError, ConnectionLostError, NoAnswerError
+from fieldbus.errors import ConfigurationError, ConnectionLostError, NoAnswerError, cause
 from fieldbus.ethercat.wire.socket import only
 from fieldbus.ethercat.wire.wire import SOEM_INDEXES
 
@@ -52,17 +52,19 @@ class Soem:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_scanning = self._is_closed = False
-        self._nowhere = _nowhere()
-        before = _sockets()
-        try:
-            self.master.open(interface)
-        except ConnectionError as error:
-            self._nowhere.close()
-            raise ConnectionLostError(f"network interface {interface} cannot be opened") from error
-        self._sockets = _packet_sockets(_sockets() - before, interface)
-        for fd in self._sockets:
-            with socket.socket(fileno=os.dup(fd)) as sock:
-                only(sock, SOEM_INDEXES)  # frames of the exchange would fill it
+        with ExitStack() as opened:
+            try:
+                self._nowhere = opened.enter_context(_nowhere())
+                before = _sockets()
+                self.master.open(interface)
+                opened.callback(self.master.close)
+                self._sockets = _packet_sockets(_sockets() - before, interface)
+                for fd in self._sockets:
+                    with socket.socket(fileno=os.dup(fd)) as sock:
+                        only(sock, SOEM_INDEXES)  # frames of the exchange would fill it
+            except OSError as error:
+                raise ConnectionLostError(f"network interface {interface} cannot be opened: {cause(error)}") from error
+            opened.pop_all()
 
     def scan(self, count: Callable[[], int], is_stopped: Callable[[], bool]) -> int:
         """Slaves get their addresses and are asked for PRE-OP; gives how many there are, 0 or less: none, or too many.

@@ -1,5 +1,6 @@
 """The library that finds slaves."""
 
+import errno
 import os
 import resource
 import socket
@@ -65,6 +66,21 @@ def no_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for fd in held:
             os.close(fd)
+
+
+def test_what_was_opened_is_closed_where_the_rest_cannot_be_had(monkeypatch):
+    """The link tries again and again; each time a descriptor would be gone."""
+    closed, full = [], OSError(errno.EMFILE, "Too many open files")
+    master = SimpleNamespace(open=lambda _: None, close=lambda: closed.append(True))
+
+    def packet_sockets(*_):
+        raise full
+
+    monkeypatch.setattr(module, "library", lambda: SimpleNamespace(Master=lambda: master))
+    monkeypatch.setattr(module, "_packet_sockets", packet_sockets)
+    with pytest.raises(ConnectionLostError, match="interface none cannot be opened: Too many open files"):
+        Soem("none")
+    assert closed == [True]
 
 
 def test_a_socket_that_a_scan_still_uses_is_not_closed(monkeypatch):
