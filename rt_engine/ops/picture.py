@@ -18,6 +18,8 @@ MOST_CHANNELS = 4
 """Of a picture."""
 USED = 0.75
 """Share of the vectors of a line that its pixels fill."""
+MOST_ROOM = 1 << 20
+"""Numbers of its room: windows or steps of very many lines would ask for any memory."""
 _ELEMENT = np.dtype(np.float32).itemsize
 _LANES = VECTOR // _ELEMENT
 
@@ -28,7 +30,13 @@ def picture_pays(x: Buffer, w: NDArray[np.float32], window: Window) -> bool:
         return False
     moves = window.strides[1] == 2 and window.dilations == (1, 1) and 0 <= window.begin[1] < EDGE
     full = window.out[1] >= USED * (-(-window.out[1] // _LANES) * _LANES)
-    return moves and full and window.kernel[1] <= EDGE and w.shape[-1] == HALF // _ELEMENT
+    small = window.kernel[1] <= EDGE and _room(x, w.shape[-1], window) <= MOST_ROOM
+    return moves and full and small and w.shape[-1] == HALF // _ELEMENT
+
+
+def _room(x: Buffer, columns: int, window: Window) -> int:
+    kept, pitch = kept_of(window.kernel[0], window.strides[0]), pitch_of(window.size[1], window.out[1])
+    return room_numbers(x.shape[1], kept, columns, pitch)
 
 
 def picture(
@@ -40,8 +48,7 @@ def picture(
     lines, pixels = window.out
     tall, wide = window.kernel
     step, depth = window.strides[0], tall * wide * channels
-    pitch, kept = pitch_of(width, pixels), kept_of(tall, step)
-    room = build.temporary(x.dtype, (room_numbers(channels, kept, columns, pitch),))
+    room = build.temporary(x.dtype, (_room(x, columns, window),))
     record = PICTURE(
         x=x, w=build.constant(w.reshape(-1, columns)), bias=build.constant(bias), room=room, out=y,
         table=build.constant(table_of(window, channels)), channels=channels, height=height, width=width,
@@ -52,11 +59,14 @@ def picture(
 
 
 def table_of(window: Window, channels: int) -> NDArray[np.int32]:
-    """Where in its room the kernel finds each tap and channel, for each place in the ring where a window begins; byte offsets."""
-    (tall, wide), step = window.kernel, window.strides[0]
+    """Where in its room the kernel finds each tap and channel, for each place in the ring where a window begins; byte offsets.
+
+    No more rows than lines: a window of very many lines begins at few of their places.
+    """
+    (tall, wide), step, (lines, _) = window.kernel, window.strides[0], window.out
     pitch, kept = pitch_of(window.size[1], window.out[1]), kept_of(tall, step)
     shift, odd = np.divmod(np.arange(wide) - window.begin[1], 2)
-    lines = (np.arange(tall) + np.arange(0, kept, step)[:, None]) % kept
-    planes = lines[..., None, None] * channels + np.arange(channels)
+    places = np.arange(0, min(kept, lines * step), step)
+    planes = ((np.arange(tall) + places[:, None]) % kept)[..., None, None] * channels + np.arange(channels)
     table = (2 * planes + odd[:, None]) * pitch + EDGE + shift[:, None]
     return (table * _ELEMENT).astype(np.int32).reshape(-1)

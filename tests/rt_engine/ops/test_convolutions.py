@@ -12,6 +12,7 @@ from rt_engine.errors import EngineError
 from rt_engine.ops import convolve
 from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import scheme_for
+from rt_engine.program.rtp_writer import to_bytes
 from rt_native.errors import UnsupportedCpu
 from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host
@@ -288,6 +289,7 @@ def test_bits_do_not_depend_on_the_lane_width(seed):
         (4, (9, 60), (2, 7), (1, 2), (1, 3, 0, 3)),
         (2, (11, 33), (1, 3), (2, 2), (0, 0, 0, 1)),
         (3, (2, 131), (5, 3), (2, 2), (3, 1, 3, 1)),
+        (1, (37, 33), (34, 3), (1, 2), (0, 0, 0, 0)),
     ],
 )
 @pytest.mark.parametrize("limited", [False, True])
@@ -311,6 +313,17 @@ def test_a_picture_is_read_as_it_lies(channels, size, kernel, strides, pads, lim
     assert same.sum() > expected.size // 2
     wanted = np.maximum(expected, 0) if limited else expected
     np.testing.assert_allclose(results[0][same], wanted[same], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [((600, 1), (1, 2)), ((3, 3), (100_000, 2))])
+def test_a_picture_of_few_lines_needs_little(kernel, strides):
+    """Neither a window nor a step of very many lines asks for more memory than the picture and its weights explain."""
+    x, w = np.zeros((1, 1, kernel[0] + 3, 32), np.float32), np.zeros((8, 1, *kernel), np.float32)
+    shape = (1, 8, 3 // strides[0] + 1, (32 - kernel[1]) // 2 + 1)
+    program = rt_engine.load(
+        model_of([helper.make_node("Conv", ["x", "w"], ["y"], strides=strides)], x, {"w": w}, shape)
+    ).program
+    assert program.arena_nbytes + len(to_bytes(program)) < 16 * (x.nbytes + w.nbytes) + 10_000
 
 
 def wide_layer(channels, outputs, size):
