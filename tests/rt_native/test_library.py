@@ -4,7 +4,6 @@ import io
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from rt_native.errors import BuildError
 from rt_native.library import Library, reachable_sources, users_sources
 from rt_native.progress import UNDONE, bar, lines
 from tests import ROOT
+from tests.waiting import wait_for
 
 SOURCE = """
 from rt_native.lang import export
@@ -127,8 +127,7 @@ def test_a_source_that_is_edited_while_another_process_builds_is_seen(library, c
     with only_one(folder / f"sample-{waiting.target.lanes}.lock"):
         building = threading.Thread(target=waiting.build)
         building.start()
-        while not _waits_for_a_lock(building):
-            time.sleep(0.01)
+        wait_for(lambda: _waits_for_a_lock(building))
         library(constant=2)
     building.join()
     assert "Waiting for another process, which compiles 'sample-" in capsys.readouterr().err
