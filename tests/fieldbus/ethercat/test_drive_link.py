@@ -68,8 +68,8 @@ class Rig:
             for i, (name, p) in enumerate(zip(("servo", "other"), pdos, strict=False))
         ]
         self.link = EthercatLink(
-            *("bus", (), MASTER, 0.001, timeout_s),
-            slaves=slaves, drives=drives, backoff_s=(0.01, 0.02), exchange=exchange,
+            "bus", (), MASTER, 0.001, timeout_s, slaves=slaves,
+            drives=drives, backoff_s=(0.01, 0.02), exchange=exchange,
         )  # fmt: skip
         image = ProcessImage()
         self.outputs = {

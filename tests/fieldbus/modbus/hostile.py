@@ -38,10 +38,9 @@ class Hostile:
         self._device.close()
 
     def _serve(self, sock: socket.socket) -> None:
-        stream = sock.makefile("rb")
-        while self._comes(sock) and (head := stream.read(7)):
+        while self._comes(sock) and len(head := sock.recv(7, socket.MSG_WAITALL)) == 7:
             tid, _, length, unit = struct.unpack(">HHHB", head)
-            pdu = stream.read(length - 1)
+            pdu = sock.recv(length - 1, socket.MSG_WAITALL)
             self.asked.append((pdu[0], pdu[1:]))
             if not self._answer(sock, tid, unit, pdu[0], pdu[1:]):
                 break

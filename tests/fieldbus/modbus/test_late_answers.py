@@ -190,10 +190,8 @@ def test_the_line_is_silent_between_frames() -> None:
     """3.5 characters after an answer, at 9600 baud 3.6 ms, and `request_pause_s` where that is longer."""
     for pause_s, least_s in ((0.0, 3.5 * 10 / 9600), (0.02, 0.02)):
         with Serial() as device:
-            link = ModbusLink(
-                *("line", ALIKE, Rtu(device.port, 9600, "N", answer_s=PLENTY_S / 2), 0.001, PLENTY_S),
-                habits=Habits(request_pause_s=pause_s),
-            )
+            transport, habits = Rtu(device.port, 9600, "N", answer_s=PLENTY_S / 2), Habits(request_pause_s=pause_s)
+            link = ModbusLink("line", ALIKE, transport, 0.001, PLENTY_S, habits=habits)
             with link:
                 wait_for(lambda: link.status().reads > 5)  # noqa: B023
             times = [when for when, _ in device.asked[:12]]

@@ -122,7 +122,7 @@ static void stop(int threads) {
 static void ticked(int threads) {
     int64_t from_ns = now_ns();
     for (int i = 0; i < threads; i++)
-        while (tasks[i].start_ns + (tasks[i].count - 1) * period_ns <= from_ns)
+        while (tasks[i].count < TICKS && tasks[i].start_ns + (tasks[i].count - 1) * period_ns <= from_ns)
             sleep_until(now_ns() + period_ns);
 }
 

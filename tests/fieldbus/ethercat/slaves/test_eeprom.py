@@ -1,6 +1,8 @@
 """EEPROMs through registers: many at once, and those that do not answer."""
 
+import itertools
 import struct
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,6 +88,14 @@ def test_who_does_not_answer_is_told():
         with pytest.raises(NoAnswerError, match=words):
             read_images(bus, nodes(len(bus.images)))
         assert set(bus.owners.values()) == {1}
+
+
+def test_one_that_is_busy_is_looked_at_again_however_long_the_machine_stood_still(monkeypatch):
+    """An hour goes by between two looks: that says nothing of the EEPROM."""
+    hours = itertools.count(step=3600.0)
+    clock = SimpleNamespace(monotonic=lambda: next(hours), sleep=lambda _: None)
+    monkeypatch.setattr("fieldbus.ethercat.slaves.eeprom.time", clock)
+    assert read_identity(Bus(image(2), late=3), nodes(1)[0]) == (2, 3, 4, 5)
 
 
 def test_the_identity_alone():
