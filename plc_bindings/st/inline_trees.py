@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from plc_bindings.st.inline_kernels import kernel
 from plc_bindings.st.inline_writer import Writer, place, type_of
 from rt_engine.ops.base import Refusal
-from rt_engine.ops.packing.trees import GROUP
+from rt_engine.ops.packing.tree_layouts import GROUP, linked_again
 from rt_engine.program.calls import Buffer, Call
 
 _SUM: Final = 0
@@ -66,6 +66,8 @@ def _tables(call: Call, writer: Writer, dtype: np.dtype[Any]) -> Tables:
     record = call.record
     groups, nodes, leaves = (writer.known_value(b) for b in (record.groups, record.nodes, record.leaves))
     assert groups is not None and nodes is not None and leaves is not None
+    if call.kernel == "trees_flat":
+        nodes, groups = linked_again(nodes, groups.reshape(-1, 2), record.features * record.copies)
     values = _values_of(nodes["threshold"], dtype)
     packed = _Packed(nodes, values, record.features * record.copies, bool(record.inside), dtype)
     tables = Tables([], [], [], [], [])
@@ -119,7 +121,7 @@ class _Packed:
         return at
 
 
-@kernel("trees_f32", "trees_f32_big", "trees_f64")
+@kernel("trees_flat", "trees_f32", "trees_f32_big", "trees_f64")
 def _trees(call: Call, writer: Writer) -> None:
     record = call.record
     x, out, targets, inside = record.x, record.out, record.targets, record.inside

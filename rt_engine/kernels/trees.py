@@ -19,6 +19,7 @@ A node's two children are neighbours, the one for larger keys second. `groups` i
     f32      float32          u32         u16               8 bytes    groups of up to 65,536 nodes
     f32_big  float32          u32         u32              16 bytes
     f64      float64          u64         u32              16 bytes
+    flat     float32          trees of up to 6 branches a path and 256 keys, as full ones: `parts.flat_trees`
 
 Reading a row of leaves reads whole vectors: 64 bytes lie behind the last. Fold: 0 sum, 1 smallest, 2 largest; of the last two,
 a chain that met no leaf is infinite and counts as zero.
@@ -30,6 +31,7 @@ from numba import int64
 
 from rt_engine.kernels.interface.trees import TREES
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.flat_trees import walk_flat
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i64, load_u16, load_u32, load_u64, store_i32, store_i64
 from rt_native.vector import (
@@ -115,36 +117,44 @@ def _make_fold(of: Element) -> Any:
     return fold_8
 
 
-def _make(suffix: str, of: Element, node: int) -> None:
-    load_key, store_key = (load_u32, store_i32) if of is F32 else (load_u64, store_i64)
-    load_index = load_u16 if node == 8 else load_u32
-    step, write_keys, fold_8 = _make_step(of.nbytes, node, load_key, load_index), _make_keys(of), _make_fold(of)
-    element, lanes, splat, scalar, load, store = of.nbytes, of.lanes, of.splat, of.scalar, of.load, of.store
-    load_vector, load_first, store_vector, store_first = of.load_vector, of.load_first, of.store_vector, of.store_first
+def _make_walk(of: Element, node: int) -> Any:
+    """walk(base, steps, keys): the addresses of what the eight leaves say at which a group ends. Of nodes of so many bytes."""
+    load_key, load_index = load_u32 if of is F32 else load_u64, load_u16 if node == 8 else load_u32
+    step = _make_step(of.nbytes, node, load_key, load_index)
 
     @inline
-    def row(base, leaves, n):
-        """Address of the leaf's row."""
-        return leaves + element * int64(load_key(base + node * n))
-
-    @inline
-    def weight(base, n):
-        """The weight that is inside the leaf."""
-        return load(base + node * n)
-
-    @inline
-    def group(base, steps, keys, leaves, chains, targets, how, inside):
-        """Walk down eight trees and fold their leaves."""
+    def walk(base, steps, keys):
         n0, n1, n2, n3, n4, n5, n6, n7 = 0, 1, 2, 3, 4, 5, 6, 7
         for _ in range(steps):
             n0, n1, n2, n3 = step(base, keys, n0), step(base, keys, n1), step(base, keys, n2), step(base, keys, n3)
             n4, n5, n6, n7 = step(base, keys, n4), step(base, keys, n5), step(base, keys, n6), step(base, keys, n7)
+        n0, n1, n2, n3 = base + node * n0, base + node * n1, base + node * n2, base + node * n3
+        return n0, n1, n2, n3, base + node * n4, base + node * n5, base + node * n6, base + node * n7
+
+    return walk
+
+
+def _make(suffix: str, of: Element, walk: Any) -> None:
+    load_key, store_key = (load_u32, store_i32) if of is F32 else (load_u64, store_i64)
+    write_keys, fold_8 = _make_keys(of), _make_fold(of)
+    element, lanes, splat, scalar, load, store = of.nbytes, of.lanes, of.splat, of.scalar, of.load, of.store
+    load_vector, load_first, store_vector, store_first = of.load_vector, of.load_first, of.store_vector, of.store_first
+
+    @inline
+    def row(leaves, said):
+        """Address of the leaf's row."""
+        return leaves + element * int64(load_key(said))
+
+    @inline
+    def group(base, steps, keys, leaves, chains, targets, how, inside):
+        """Walk down eight trees and fold their leaves."""
+        a0, a1, a2, a3, a4, a5, a6, a7 = walk(base, steps, keys)
         if inside:
-            c = load(chains) + weight(base, n0) + weight(base, n1) + weight(base, n2) + weight(base, n3)
-            store(chains, c + weight(base, n4) + weight(base, n5) + weight(base, n6) + weight(base, n7))
+            c = load(chains) + load(a0) + load(a1) + load(a2) + load(a3)
+            store(chains, c + load(a4) + load(a5) + load(a6) + load(a7))
             return
-        a0, a1, a2, a3 = row(base, leaves, n0), row(base, leaves, n1), row(base, leaves, n2), row(base, leaves, n3)
-        a4, a5, a6, a7 = row(base, leaves, n4), row(base, leaves, n5), row(base, leaves, n6), row(base, leaves, n7)
+        a0, a1, a2, a3 = row(leaves, a0), row(leaves, a1), row(leaves, a2), row(leaves, a3)
+        a4, a5, a6, a7 = row(leaves, a4), row(leaves, a5), row(leaves, a6), row(leaves, a7)
         if how == _SUM and targets <= _FEW:
             for t in range(targets):
                 b = element * t
@@ -192,7 +202,8 @@ def _make(suffix: str, of: Element, node: int) -> None:
                 store_vector(chains + BYTES * v, splat(neutral))
             entry = groups
             for _ in range(count):
-                group(nodes + load_i64(entry), load_i64(entry + 8), keys, leaves, chains, targets, how, inside)
+                start, steps = nodes + load_i64(entry), load_i64(entry + 8)
+                group(start, steps, keys, leaves, chains, targets, how, inside)
                 entry += 16
             finish(chains, leaves, out, targets, divisor, how)
             x += element * features
@@ -200,6 +211,7 @@ def _make(suffix: str, of: Element, node: int) -> None:
         return 0
 
 
-_make("f32", F32, 8)
-_make("f32_big", F32, 16)
-_make("f64", F64, 16)
+_make("f32", F32, _make_walk(F32, 8))
+_make("f32_big", F32, _make_walk(F32, 16))
+_make("f64", F64, _make_walk(F64, 16))
+_make("flat", F32, walk_flat)

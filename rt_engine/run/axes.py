@@ -431,7 +431,7 @@ FAMILIES: dict[str, Family] = {
     **_winograd("winograd_four", 36, 16),
     **{
         f"trees_{suffix}": Family(TREES, item, _trees, _keys)
-        for suffix, item in (("f32", 4), ("f32_big", 4), ("f64", 8))
+        for suffix, item in (("flat", 4), ("f32", 4), ("f32_big", 4), ("f64", 8))
     },
     "picture_f32": Family(PICTURE, 4, _picture, _picture_room),
     "qgemm": Family(QGEMM, 1, _qgemm),

@@ -10,3 +10,6 @@ TREES = Fields(
     writes="out keys",
 )
 """`count` groups of eight trees; `keys` is memory to work in. See `ops.packing.trees`."""
+
+FLAT_DEPTHS = range(1, 7)
+"""Depths of the groups of `trees_flat`."""

@@ -1,6 +1,7 @@
 """Ensembles of trees as the kernels walk them (`kernels.trees`): checked and packed when the model is loaded. Pure NumPy.
 
-    attributes -> Ensemble (branches as ONNX says them) -> cuts (one comparison of integers each) -> Packed (groups of 8 trees)
+    attributes -> Ensemble (branches as ONNX says them) -> cuts (one comparison of integers each)
+               -> Forest (groups of 8 trees) -> Packed (laid out: `tree_layouts`)
 
 A reference is the number of a node, or for a leaf -1 minus its number. A cut sends keys above its threshold to `high`.
 """
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.ops.packing.tree_layouts import GROUP, Forest, laid_out
+
 Ints = NDArray[np.int64]
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 LEQ, LT, GTE, GT, EQ, NEQ, MEMBER = range(7)
 """Numbers of the modes, as the operator TreeEnsemble has them."""
-GROUP = 8
-"""Trees that are walked at once."""
 DEEPEST = 4096
 """Branches on a path; a tree that is deeper is refused, as is a loop."""
 MOST_LEAF_BYTES = 1 << 29
@@ -217,7 +218,7 @@ def _check(e: Ensemble, features: int) -> None:
 
 
 def pack(e: Ensemble, features: int, base: NDArray[Any], neutral: float) -> Packed:
-    """Lay the trees out in groups of eight, level by level.
+    """Lay the trees out in groups of eight.
 
     Args:
         e: the trees.
@@ -244,36 +245,16 @@ def pack(e: Ensemble, features: int, base: NDArray[Any], neutral: float) -> Pack
     roots = roots[order]
     group = np.full(len(tree), -1, np.int64)
     group[branch] = np.argsort(order)[tree[branch]] // GROUP
-    pair, slots = _layout(cuts, level, group, steps)
     copies = 2 if cuts.missing_is_low[branch].any() else 1
-    zero = features * copies
-    if e.split.dtype == np.float64:
-        form = "f64"
-    else:
-        form = "f32_big" if zero >= _MOST_NARROW or slots.max() > _MOST_NARROW else "f32"
-
-    starts = np.cumsum(slots) - slots
-    refs = np.full(slots.sum(), -len(e.leaves) - 1, np.int64)
-    refs[(starts[:, None] + np.arange(GROUP)).ravel()] = roots
-    refs[starts[group[branch]] + pair[branch]] = cuts.low[branch]
-    refs[starts[group[branch]] + pair[branch] + 1] = cuts.high[branch]
-    nodes = np.zeros(len(refs), _NODES[form])
-    inner = refs >= 0
-    at = refs[inner]
-    nodes["threshold"][inner] = cuts.threshold[at]
-    nodes["feature"][inner] = cuts.feature[at] + features * cuts.missing_is_low[at]
-    nodes["child"][inner] = pair[at]
-    nodes["feature"][~inner] = zero
-    nodes["child"][~inner] = (np.arange(len(refs)) - np.repeat(starts, slots))[~inner]
     weights = np.concatenate([e.leaves, np.full((1, targets), neutral, e.leaves.dtype)])
     inside = targets == 1 and neutral == 0
-    nodes["threshold"][~inner] = (
-        weights[-1 - refs[~inner], 0].view(f"u{weights.itemsize}") if inside else -refs[~inner] * targets
-    )
+    said = weights[:, 0].view(f"u{weights.itemsize}") if inside else np.arange(1, len(weights) + 1) * targets
     rows = base.reshape(1, -1) if inside else np.concatenate([base.reshape(1, -1), weights])
     rows = np.concatenate([rows.ravel(), np.zeros(_ROOM_BEHIND // rows.itemsize)]).astype(e.leaves.dtype)
-    table = np.stack([starts * nodes.itemsize, steps], axis=1)
-    return Packed(nodes, table, rows, copies, form, inside, int(steps.sum()) * GROUP)
+    keys = cuts.feature + features * cuts.missing_is_low
+    forest = Forest(keys, cuts.threshold, cuts.low, cuts.high, level, group, roots, steps, said, features * copies)
+    laid = laid_out(forest, e.split.dtype)
+    return Packed(laid.nodes, laid.groups, rows, copies, laid.form, inside, int(steps.sum()) * GROUP)
 
 
 def _order(depths: Ints) -> tuple[Ints, Ints]:
@@ -286,62 +267,3 @@ def _order(depths: Ints) -> tuple[Ints, Ints]:
     order = np.argsort(depths, kind="stable")
     steps = depths[order].reshape(-1, GROUP).max(axis=1)
     return (order, steps) if steps.sum() < 0.875 * usual.sum() else (np.arange(len(depths)), usual)
-
-
-def _layout(cuts: _Cuts, level: Ints, group: Ints, steps: Ints) -> tuple[Ints, Ints]:
-    """(place of every branch's two children in its group, places in each group).
-
-    A path touches few cache lines when two levels lie together: the children of a branch at every other level, and theirs,
-    are one block of 2, 4 or 6 places, so that the deepest leaves are in a block with their parents. Eight places are a line:
-
-        roots | 6 2 | 6 2 | ... | 4 4 | ... | 2 2 2 2 | ...
-    """
-    owner = np.arange(len(level))  # the branch in whose block the children of a branch lie
-    order = np.zeros(len(level), np.int64)  # 0 the first pair of a block, 1 and 2 those below
-    begins = (level + steps[group]) % 2 == 0
-    for number, children in ((1, cuts.low), (2, cuts.high)):
-        parents = np.flatnonzero(begins & (children >= 0))
-        below = children[parents]
-        fits = ~begins[below] & (order[below] == 0)
-        owner[below[fits]] = parents[fits]
-        order[below[fits]] = number
-    members = np.bincount(owner, minlength=len(level))  # a child with two parents has the last one
-    rank = np.zeros(len(level), np.int64)
-    by_block = np.lexsort((order, owner))
-    rank[by_block] = np.arange(len(level)) - np.repeat(np.cumsum(members) - members, members)
-    start = np.zeros(len(level), np.int64)
-    slots = np.full(len(steps), GROUP, np.int64)
-    for g, blocks in enumerate(_blocks_by_group(level, group, owner, len(steps))):
-        pairs = members[blocks]
-        free: list[Ints] = []  # places where blocks of one pair fit
-        end = GROUP
-        for size, per_line in ((3, 1), (2, 2)):
-            chosen = blocks[pairs == size]
-            start[chosen] = end + np.arange(len(chosen)) * (GROUP // per_line)
-            lines = -(-len(chosen) // per_line)
-            if size == 3:
-                free.append(end + GROUP * np.arange(lines) + 6)
-            elif len(chosen) % 2:
-                free.append(end + GROUP * lines - np.array([4, 2]))
-            end += GROUP * lines
-        single = blocks[pairs == 1]
-        holes = np.concatenate(free)[: len(single)]
-        rest = len(single) - len(holes)
-        start[single] = np.concatenate([holes, end + 2 * np.arange(rest)])
-        slots[g] = end + GROUP * -(-rest // 4)
-    return start[owner] + 2 * rank, slots
-
-
-def _blocks_by_group(level: Ints, group: Ints, owner: Ints, groups: int) -> list[Ints]:
-    """The branches that begin a block, of each group, those near the roots first."""
-    first = np.flatnonzero((owner == np.arange(len(owner))) & (group >= 0))
-    first = first[np.lexsort((level[first], group[first]))]
-    return np.split(first, np.searchsorted(group[first], np.arange(1, groups)))
-
-
-_MOST_NARROW = 1 << 16
-_NODES = {
-    "f32": np.dtype([("threshold", "<u4"), ("feature", "<u2"), ("child", "<u2")]),
-    "f32_big": np.dtype([("threshold", "<u4"), ("spare", "<u4"), ("feature", "<u4"), ("child", "<u4")]),
-    "f64": np.dtype([("threshold", "<u8"), ("feature", "<u4"), ("child", "<u4")]),
-}

@@ -15,6 +15,7 @@ import rt_engine
 from plc_bindings.errors import BindingError, ExportError
 from plc_bindings.st.inline import inline_block
 from plc_bindings.st.inline_writer import number
+from rt_engine.ops.packing import tree_layouts
 from tests import ROOT
 from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.inlined import Inlined, graph, mlp, same
@@ -76,6 +77,16 @@ def test_trees_and_scalers_give_the_same_bits(name):
     """Models that only compare, add, subtract and multiply; NaN too."""
     for got, want in compared(Inlined(GOLDEN / f"{name}.onnx"), rounds=12):
         assert same(got, want), (got, want)
+
+
+@pytest.mark.parametrize("name", ["sklearn_boosting_regressor", "xgboost_missing"])
+def test_full_trees_are_written_without_what_fills_them(name, monkeypatch):
+    """The block is the one that linked trees make."""
+    full = Inlined(GOLDEN / f"{name}.onnx")
+    monkeypatch.setattr(tree_layouts, "_MOST_FLAT", 0)
+    linked = Inlined(GOLDEN / f"{name}.onnx")
+    assert "trees_flat" in full.model.program.kernels and "trees_f32" in linked.model.program.kernels
+    assert full.block.text == linked.block.text
 
 
 @pytest.mark.parametrize("name", CLOSE)

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
-from rt_engine.ops.packing import trees
+from rt_engine.ops.packing import tree_layouts, trees
 from tests.rt_engine.ops.forests import (
     MODES,
     ensemble_model,
@@ -108,17 +108,34 @@ def test_string_labels_become_indices():
     assert [["red", "green", "blue"][i] for i in label] == reference(model, x)[0].tolist()
 
 
-def test_the_format_for_large_ensembles_gives_the_same_bits(monkeypatch):
-    """Nodes of 16 bytes: the same decisions and sums."""
-    rng = np.random.default_rng(8)
-    nodes = random_nodes(rng, 10, 6, 4, MODES, VALUES.astype(np.float32), True)
-    model = ensemble_model("target", nodes, leaf_weights(rng, nodes, [0, 1], -1), 4, 2, n_targets=2)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_every_layout_gives_the_same_bits(depth, targets, monkeypatch):
+    """Full trees, and linked nodes of 8 and of 16 bytes: the same decisions and sums."""
+    rng = np.random.default_rng(depth)
+    nodes = random_nodes(rng, 19, depth, 4, MODES[:4], VALUES.astype(np.float32), True)
+    weights = leaf_weights(rng, nodes, list(range(targets)), -1)
+    model = ensemble_model("target", nodes, weights, 4, targets, n_targets=targets)
     x = on_thresholds(rng, VALUES.astype(np.float32), 50, 4, np.float32, nan=True)
-    small = rt_engine.load(model, shapes={"x": x.shape})
-    monkeypatch.setattr(trees, "_MOST_NARROW", 4)
-    big = rt_engine.load(model, shapes={"x": x.shape})
-    assert [m.program.kernels[-1] for m in (small, big)] == ["trees_f32", "trees_f32_big"]
-    assert small.run({"x": x})[0].tobytes() == big.run({"x": x})[0].tobytes()
+    models = [rt_engine.load(model, shapes={"x": x.shape})]
+    for limit in ("_MOST_FLAT", "_MOST_NARROW"):
+        monkeypatch.setattr(tree_layouts, limit, 4)
+        models.append(rt_engine.load(model, shapes={"x": x.shape}))
+    assert [m.program.kernels[-1] for m in models] == ["trees_flat", "trees_f32", "trees_f32_big"]
+    assert len({m.run({"x": x})[0].tobytes() for m in models}) == 1
+
+
+@pytest.mark.parametrize(
+    ("depth", "features", "kernel"), [(6, 256, "trees_flat"), (6, 257, "trees_f32"), (7, 9, "trees_f32")]
+)
+def test_what_is_too_large_for_full_trees_is_linked(depth, features, kernel):
+    """More than 6 branches on a path, or more keys than a byte can name."""
+    rng = np.random.default_rng(4)
+    nodes = random_nodes(rng, 5, depth, features, MODES[:1], VALUES.astype(np.float32), False)
+    model = ensemble_model("target", nodes, leaf_weights(rng, nodes, [0], -1), features, 1, n_targets=1)
+    x = on_thresholds(rng, VALUES.astype(np.float32), 20, features, np.float32, nan=True)
+    assert rt_engine.load(model, shapes={"x": x.shape}).program.kernels == (kernel,)
+    assert_agrees(model, x)
 
 
 def test_bits_do_not_depend_on_the_lane_width():
