@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.lower.lower import label
 from rt_engine.ops.base import FLOATS
 from rt_engine.ops.graph import add_constant, constant
 
@@ -30,9 +31,10 @@ class Walk:
     changed: bool = False
 
     def insert(self, before: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any],
-               shape: Sequence[int], dtype: Any, domain: str = "", name: str | None = None) -> ir.Value:  # fmt: skip
-        """A new node in front of `before`; gives its output."""
-        node = ir.node(op_type, inputs, attributes, domain=domain, name=name or f"{before.name}.{op_type}")
+               shape: Sequence[int], dtype: Any, domain: str = "", instead: bool = False) -> ir.Value:  # fmt: skip
+        """A new node in front of `before`, in whose name it works where it is there `instead`; gives its output."""
+        name = before.name or label(before)
+        node = ir.node(op_type, inputs, attributes, domain=domain, name=name if instead else f"{name}.{op_type}")
         out = node.outputs[0]
         out.shape, out.dtype = ir.Shape(shape), dtype
         self.graph.insert_before(before, node)
@@ -58,7 +60,7 @@ class Walk:
         shape = shape_of(value)
         twisted = [shape[p] for p in to_last(len(shape))]
         where = node.domain if domain is None else domain
-        twin = self.insert(node, op_type, inputs, attributes, twisted, value.dtype, where, node.name)
+        twin = self.insert(node, op_type, inputs, attributes, twisted, value.dtype, where, True)
         twin.name = f"{value.name}{TWIN}"
         self.settle(node, twin)
 

@@ -153,7 +153,7 @@ def _reduce(walk: Walk, node: ir.Node) -> bool:
         return False
     inputs, attributes = _reduction(walk, node, node.op_type, walk.last[x], moved, keep=False)
     out = node.outputs[0]
-    now = walk.insert(node, node.op_type, inputs, attributes, shape_of(out), out.dtype, node.domain, node.name)
+    now = walk.insert(node, node.op_type, inputs, attributes, shape_of(out), out.dtype, node.domain, True)
     _take_over(walk, node, now)
     return True
 
@@ -257,7 +257,7 @@ def _transpose(walk: Walk, node: ir.Node) -> bool:
         _take_over(walk, node, walk.last[x])
         return True
     out = node.outputs[0]
-    now = walk.insert(node, "Transpose", [walk.last[x]], {"perm": total}, shape_of(out), out.dtype, "", node.name)
+    now = walk.insert(node, "Transpose", [walk.last[x]], {"perm": total}, shape_of(out), out.dtype, "", True)
     _take_over(walk, node, now)
     return True
 
@@ -291,7 +291,7 @@ def _as_shape(walk: Walk, node: ir.Node, source: ir.Value) -> None:
     out = node.outputs[0]
     shape = add_constant(walk.graph, f"{node.name}.shape", np.array(shape_of(out), np.int64))
     attributes = {"allowzero": 1} if 0 in shape_of(out) else {}
-    now = walk.insert(node, "Reshape", [source, shape], attributes, shape_of(out), out.dtype, "", node.name)
+    now = walk.insert(node, "Reshape", [source, shape], attributes, shape_of(out), out.dtype, "", True)
     _take_over(walk, node, now)
 
 

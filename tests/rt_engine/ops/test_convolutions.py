@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.compiler import compile_model
-from rt_engine.errors import EngineError
+from rt_engine.errors import EngineError, UnsupportedModelError
 from rt_engine.ops import convolve
 from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import scheme_for
@@ -324,6 +324,22 @@ def test_a_picture_of_few_lines_needs_little(kernel, strides):
         model_of([helper.make_node("Conv", ["x", "w"], ["y"], strides=strides)], x, {"w": w}, shape)
     ).program
     assert program.arena_nbytes + len(to_bytes(program)) < 16 * (x.nbytes + w.nbytes) + 10_000
+
+
+def test_layers_without_a_name_are_called_by_their_outputs():
+    """In the list of what a program computes, as in a refusal: not all alike, by an operator that no file has."""
+    x, w = np.zeros((1, 2, 12, 12), np.float32), np.zeros((5, 2, 3, 3), np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["made"]),
+        helper.make_node("MaxPool", ["made"], ["half"], kernel_shape=(2, 2), strides=(2, 2)),
+        helper.make_node("MaxPool", ["half"], ["y"], kernel_shape=(2, 2)),
+    ]
+    program = rt_engine.load(model_of(nodes, x, {"w": w}, (1, 5, 4, 4))).program
+    assert [node.name for node in program.nodes[:3]] == ["made", "half", "y"]
+    nodes[0].attribute.append(helper.make_attribute("strides", (1 << 40, 1)))
+    with pytest.raises(UnsupportedModelError) as refused:
+        rt_engine.load(model_of(nodes[:1], x, {"w": w}, (1, 5, 1, 10), outputs=("made",)))
+    assert [reason.node for reason in refused.value.reasons] == ["made"]
 
 
 def wide_layer(channels, outputs, size):
