@@ -37,8 +37,8 @@ ANSWER_SHARE: Final = {"own-thread": 0.8, "in-cycle": 0.4}
 """Share of a cycle that a frame may be under way; in a task's cycle there are two rounds, and a model between them."""
 _BUSY_MS: Final = 5
 _DOWN_S: Final = 1.0
-_BRAKING_S: Final = 3.0
-"""So long drives have at most to come to a standstill when the link stops."""
+_BRAKING_S: Final = 20.0
+"""So long drives have at most to come to a standstill when the link stops: systemd gives a station 30 s."""
 _DISABLING_S: Final = 0.2
 """So much longer than a quick stop it takes until a drive is without power."""
 _ENDS: Final = (Event.FAILED, Event.CLOSED, Event.NOT_SENT)
@@ -244,7 +244,7 @@ class EthercatLink(NativeLink):
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         """The safe values, and so long as drives brake: they are told to stop in every cycle before they leave OP."""
-        limit_s = time.monotonic() + min(self._drives.longest_stop_s + _DISABLING_S, _BRAKING_S)
+        limit_s = time.monotonic() + self._braking_s
         try:
             self._write_until_confirmed(outputs, deadline_ns)
         finally:  # also where another slave is gone: these still move
@@ -261,6 +261,14 @@ class EthercatLink(NativeLink):
                 if now_ns >= deadline_ns:
                     raise
             time.sleep(self.period_ns / NS)
+
+    @property
+    def _braking_s(self) -> float:
+        return min(self._drives.longest_stop_s + _DISABLING_S, _BRAKING_S)
+
+    @property
+    def _longest_end_s(self) -> float:
+        return super()._longest_end_s + self._braking_s
 
     def _brake(self, limit_s: float) -> None:
         if not self._drives.are_at_work:

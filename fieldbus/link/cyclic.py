@@ -124,12 +124,17 @@ class CyclicLink(Link):
         if self._thread is None:
             return False
         self.ask_to_stop(safe)
-        self._thread.join(CONNECT_S + 4.0 * self.timeout_s)
+        self._thread.join(self._longest_end_s)
         if self._thread.is_alive():
             self._failed("the device does not return: the link's thread cannot be stopped")
             return False
         self._thread = None
         return self._safe_written and self.confirms
+
+    @property
+    def _longest_end_s(self) -> float:
+        """So long a device that is alive may take to come to its end."""
+        return CONNECT_S + 4.0 * self.timeout_s
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 

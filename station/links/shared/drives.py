@@ -68,7 +68,8 @@ class DriveTable(Table):
     stop_time_ns: Duration = Field(  # type: ignore[assignment]
         "1 s",
         alias="stop_time",
-        description="How long a quick stop takes at most, for drives that do not say when they stand.",
+        description="How long a quick stop takes at most, for drives that do not say when they stand; "
+        "a link that stops waits so long for all, and 20 s at most.",
     )
     mode_check: bool = Field(
         default=True,

@@ -258,6 +258,25 @@ def test_a_link_that_stops_brings_its_axes_to_a_standstill_before_it_leaves_op(b
     assert any(stands() for _ in range(TRIES))
 
 
+def test_a_link_that_stops_waits_for_an_axis_that_brakes_for_seconds(bus: Any) -> None:
+    """A large mass: as long as its `stop_s` says, and not for less, with a drive that still turns when the slaves leave OP."""
+    device = bus.escs[1].device
+    quick = device.objects.number(0x6085)
+
+    def stands() -> bool:
+        bus.order({"do": "reset", "slave": 1})
+        with running(drive(mode="csv", stop_s=10.0), modes=["csv"], timeout_s=1.0) as rig:
+            device.objects.set_number(0x6085, 4 * TURN)
+            rig.until(lambda: rig.get("velocity") > 15.0, 20.0)
+            is_confirmed = rig.link.stop()
+        return is_confirmed and device.objects.number(0x603F) == 0 and device.state == DriveState.SWITCH_ON_DISABLED
+
+    try:
+        assert any(stands() for _ in range(TRIES))
+    finally:
+        device.objects.set_number(0x6085, quick)
+
+
 def test_axes_are_brought_to_a_standstill_though_another_slave_is_gone(bus: Any) -> None:
     """Not all safe values can be confirmed then; that is told, and the axes that move brake all the same."""
     device, off = bus.escs[1].device, {"do": "power", "slave": 2, "on": False}
