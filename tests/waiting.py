@@ -30,6 +30,11 @@ def wait_for(fact: Callable[[], object], timeout_s: float = PATIENCE_S, what: st
     return looked - start
 
 
+def is_once(fact: Callable[[], object], tries: int = 5) -> bool:
+    """Is it so in one of these tries? A machine that stands still spoils one, a fault spoils each. `fact` begins anew each time."""
+    return any(fact() for _ in range(tries))
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody uses, another one each time."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS

@@ -22,12 +22,10 @@ from scheduler import Guard, Input, Output, Scheduler, Task
 from scheduler.errors import TaskError
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.scheduler.models import scale
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import PATIENCE_S, is_once, wait_for
 
 NS = 1_000_000_000
 SAFE = -1.0
-TRIES = 5
-"""A machine that stands still for long hides a moment once, a fault each time."""
 TAGS = [
     Tag("x", "float32", "in", address=ModbusAddress("holding", 100)),
     Tag("u", "float32", "out", safe=SAFE, address=ModbusAddress("holding", 0)),
@@ -148,7 +146,7 @@ def test_a_device_that_does_not_answer_keeps_no_tick(plant: Plant) -> None:
             wait_for(lambda: seen.add(plant.seen.read().quality) is None and Quality.BAD in seen)
             return Quality.STALE in seen
 
-        assert any(is_stale_first() for _ in range(TRIES))
+        assert is_once(is_stale_first)
         before = scheduler.stats()["control"].cycles
         wait_for(lambda: scheduler.stats()["control"].cycles > before + 20)
         assert scheduler.stats()["control"].safe > 0

@@ -16,9 +16,7 @@ from scheduler.helpers import TaskHelpers
 from scheduler.rights import Grant
 from tests.scheduler.fakes import ANY_AGE, channel
 from tests.scheduler.models import scale, wide
-from tests.waiting import wait_for
-
-TRIES = 5
+from tests.waiting import is_once, wait_for
 
 
 def expected(model: rt_engine.Model, x: float) -> float:
@@ -37,7 +35,7 @@ def made(model: Any, **more: Any) -> tuple[Task, Any, Any]:
 def test_a_task_with_helpers_publishes_the_numbers_of_one_core_through_an_update() -> None:
     """The new version has the same helpers; they end with the task."""
     first, second = wide(), wide(0.5)
-    assert any(has_no_late_helper(first, second) for _ in range(TRIES))
+    assert is_once(lambda: has_no_late_helper(first, second))
 
 
 def has_no_late_helper(first: rt_engine.Model, second: rt_engine.Model) -> bool:

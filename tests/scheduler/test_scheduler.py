@@ -27,10 +27,8 @@ from scheduler.task_block import Control
 from tests.counting import least
 from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import PATIENCE_S, is_once, wait_for
 
-TRIES = 5
-"""A machine that stands still takes the time of one, a fault is there each time."""
 STEPS = str(Path(__file__).with_name("step_native.py"))
 
 
@@ -134,7 +132,7 @@ def test_a_held_gil_does_not_stop_the_ticks() -> None:
             ctypes.PyDLL(None).usleep(300_000)  # PyDLL: called with the GIL held
             return scheduler.stats()["t"].cycles - before > 50  # none, if it needed the GIL
 
-        assert any(goes_on() for _ in range(TRIES))
+        assert is_once(goes_on)
         after = scheduler.stats()["t"]
     assert after.cycles + after.missed == (after.due_ns - after.first_due_ns) // after.period_ns
 
@@ -552,7 +550,7 @@ def test_measure_wakeup_counts_every_cycle() -> None:
         assert histogram.count <= 1000 * (time.monotonic() - begun_s) + 1
         return histogram.count >= 50 and 0 < histogram.min <= histogram.percentile(50) <= histogram.max
 
-    assert any(is_one_a_period() for _ in range(TRIES))
+    assert is_once(is_one_a_period)
 
 
 def test_tags_give_channels_of_arrays() -> None:

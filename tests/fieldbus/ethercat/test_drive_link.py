@@ -17,15 +17,13 @@ from fieldbus.exchange.block import Phase
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality
 from tests.fieldbus.ethercat.buses import MASTER, forget_left_scans, simulated
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import PATIENCE_S, is_once, wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 TURN = 1 << 20
 PDOS = {"csp": 0x1600, "csv": 0x1601, "cst": 0x1602}
 WATCHDOG_MS = 6000
 """So long a busy machine may give this process no time, and no drive calls it a fault."""
-TRIES = 5
-"""A machine that stands still while an axis moves is late once, a fault each time."""
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +198,7 @@ def test_a_task_that_dies_is_a_quick_stop_with_the_next_frame(bus: Any) -> None:
             wait_for(lambda: device.state != DriveState.OPERATION_ENABLED)
             return told == device.objects.number(0x6040) == 0x02
 
-        assert any(stops() for _ in range(TRIES))
+        assert is_once(stops)
 
 
 def test_a_task_that_says_nothing_any_more_is_a_quick_stop_and_a_new_one_goes_on(bus: Any) -> None:
@@ -215,7 +213,7 @@ def test_a_task_that_says_nothing_any_more_is_a_quick_stop_and_a_new_one_goes_on
             wait_for(lambda: abs(rig.get("velocity")) < 0.02)
             return state == DriveState.QUICK_STOP_ACTIVE
 
-        assert any(stops() for _ in range(TRIES))
+        assert is_once(stops)
         rig.until(lambda: abs(rig.get("velocity") - 3.0) < 0.1, 3.0)
 
 
@@ -255,7 +253,7 @@ def test_a_link_that_stops_brings_its_axes_to_a_standstill_before_it_leaves_op(b
         has_no_fault = device.objects.number(0x603F) == 0 and device.state == DriveState.SWITCH_ON_DISABLED
         return is_confirmed and has_no_fault and abs(float(device.now["velocity"])) / TURN < 0.1
 
-    assert any(stands() for _ in range(TRIES))
+    assert is_once(stands)
 
 
 def test_a_link_that_stops_waits_for_an_axis_that_brakes_for_seconds(bus: Any) -> None:
@@ -291,7 +289,7 @@ def test_axes_are_brought_to_a_standstill_though_another_slave_is_gone(bus: Any)
         bus.order({**off, "on": True})
         return device.objects.number(0x603F) == 0 and device.state == DriveState.SWITCH_ON_DISABLED
 
-    assert any(stands() for _ in range(TRIES))
+    assert is_once(stands)
 
 
 def test_a_drive_whose_mode_is_not_exchanged_gets_it_once(bus: Any) -> None:

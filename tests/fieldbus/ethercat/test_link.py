@@ -22,11 +22,9 @@ from fieldbus.ethercat.wire.wire import Datagram, Node, Wire, packed
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, forget_left_scans, simulated
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import PATIENCE_S, is_once, wait_for
 
 COUPLER, VALVES, SWITCHES, AXIS = range(4)
-TRIES = 5
-"""A machine that stands still for longer than slaves and links wait is late once, a fault each time."""
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 
 
@@ -170,7 +168,7 @@ def test_what_guards_the_outputs_is_told_and_where_nothing_does(bus, caplog):
         assert "slave 1 'valves' (SIM-DO8) keeps its outputs when this computer dies" in caplog.text
         return "degraded" not in caplog.text
 
-    assert any(is_well_all_the_way() for _ in range(TRIES)), "slaves on their way to OP are no fault"
+    assert is_once(is_well_all_the_way), "slaves on their way to OP are no fault"
 
 
 # --- what is refused before OP ----------------------------------------------------------------------------------------
@@ -253,7 +251,7 @@ def test_what_is_asked_of_a_slave_never_holds_the_exchange_up(bus):
             bus.order({"do": "silent", "slave": AXIS, "count": 0})
             return longest_ns < 0.5e9
 
-        assert any(goes_on() for _ in range(TRIES))
+        assert is_once(goes_on)
         up(link)
 
 
@@ -365,7 +363,7 @@ def test_safe_values_that_are_not_confirmed_are_sent_again_in_the_next_cycle(bus
         assert len(sent) <= 2 * attempts, "each is two: who was silent is asked once more"
         return sent and re.search("safe values not written: .*working counter", link.status().last_error)
 
-    assert any(is_told_why() for _ in range(TRIES))
+    assert is_once(is_told_why)
 
 
 def test_an_interface_that_goes_down_costs_all_and_comes_back(bus):
@@ -401,7 +399,7 @@ def test_another_master_is_seen_before_anything_is_sent(bus):
                 return words in link.status().last_error
 
         try:
-            assert any(is_seen() for _ in range(TRIES))
+            assert is_once(is_seen)
         finally:
             stop.set()
             talking.join()

@@ -19,10 +19,8 @@ from fieldbus.modbus.requests import Read
 from fieldbus.modbus.transactions import tcp_frames, transaction
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.exchange.bench import FIRST, MS, NS, Bench, exchange_of, framed, number_of, plan_of
-from tests.waiting import wait_for
+from tests.waiting import is_once, wait_for
 
-TRIES = 5
-"""A machine that stands still hides one look, a fault is there each time."""
 TEMPERATURE = Tag("temperature", "uint16", "in", low=0.0, high=100.0)
 
 
@@ -153,7 +151,7 @@ def test_the_keeper_ends_a_phase_that_waits_for_many_answers() -> None:
         theirs.close()
         return misses <= 1
 
-    assert any(is_next() for _ in range(TRIES))
+    assert is_once(is_next)
 
 
 def test_outputs_that_a_device_refuses_are_not_shown_as_sent() -> None:

@@ -17,15 +17,13 @@ from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Quality, Tag
 from tests.devices import SerialLine
 from tests.fieldbus.modbus.hostile import Hostile
-from tests.waiting import PATIENCE_S, free_port, wait_for
+from tests.waiting import PATIENCE_S, free_port, is_once, wait_for
 
 TIMEOUT_S = 0.3
 PLENTY_S = 10.0
 """Of tests that do not wait until it is over: a busy machine that answers late is no fault of theirs."""
 BUSY_S = 0.25
 """So late a busy machine may be."""
-TRIES = 5
-"""A machine that stands still for longer is late once, a fault each time."""
 TAGS = [
     Tag("x", "float32", "in", address=ModbusAddress("holding", 100)),
     Tag("i", "int16", "in", address=ModbusAddress("input", 3)),
@@ -75,7 +73,7 @@ def test_every_fault_is_bad_within_the_timeout_and_recovers(mode: str, error: st
             return age_s <= TIMEOUT_S + BUSY_S
 
         with link:
-            assert any(is_in_time() for _ in range(TRIES))
+            assert is_once(is_in_time)
             assert link.wait_up(PATIENCE_S)
 
 
@@ -285,7 +283,7 @@ def test_a_bad_line_is_stale_then_bad_then_good(mode: str) -> None:
             return Quality.STALE in qualities and age_s <= TIMEOUT_S + BUSY_S
 
         qualities: set[Quality] = set()
-        assert any(is_in_time() for _ in range(TRIES))
+        assert is_once(is_in_time)
 
 
 def test_several_units_share_a_line() -> None:

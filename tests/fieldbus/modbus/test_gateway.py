@@ -12,12 +12,10 @@ from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import Quality, Tag
 from tests.devices import TcpDevice
-from tests.waiting import wait_for
+from tests.waiting import is_once, wait_for
 
 LIVE = 9
 TIMEOUT_S = 0.6
-TRIES = 5
-"""A machine that stands still costs the connection once, silent units each time."""
 
 
 class Gateway:
@@ -86,7 +84,7 @@ def test_units_that_are_gone_do_not_make_another_bad(gateway: Gateway, is_last: 
         return "down" not in seen and gateway.connections == connections
 
     with link:
-        assert any(stays() for _ in range(TRIES))
+        assert is_once(stays)
         wait_for(lambda: channel.read().quality is Quality.GOOD)
 
 

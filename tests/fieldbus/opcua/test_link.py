@@ -24,14 +24,12 @@ from fieldbus.opcua.session import Where
 from fieldbus.tags import Quality, Tag
 from tests.devices import TcpDevice
 from tests.fieldbus.opcua.server import URI, serving
-from tests.waiting import PATIENCE_S, free_port, wait_for
+from tests.waiting import PATIENCE_S, free_port, is_once, wait_for
 
 UNCERTAIN, BAD_SENSOR = 0x40900000, 0x808C0000
 CYCLE_S, TIMEOUT_S = 0.02, 1.0
 PLENTY_S = 10.0
 """So long a busy machine may be silent before a link gives its session up, where that is no part of the test."""
-TRIES = 5
-"""A machine that stands still is late once, a fault each time."""
 
 
 def tag(name, kind="float32", node="", **options):
@@ -178,7 +176,7 @@ def test_outputs_are_written_changed_refreshed_and_safe_when_their_task_dies(ser
             wait_for(lambda: driven.write([2.0]) is None and server.get("set") == 2.0)
             return wait_for(lambda: server.get("set") == -1.0) < 1.9 * TIMEOUT_S
 
-        assert any(is_in_time() for _ in range(TRIES))
+        assert is_once(is_in_time)
         wait_for(lambda: driven.write([3.0]) is None and server.get("set") == 3.0)
         assert link.stop()
     assert server.get("set") == -1.0
@@ -204,7 +202,7 @@ def test_a_server_that_hangs_is_lost_within_the_timeout_and_back_by_itself(serve
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        assert any(is_lost_in_time(channel, lambda: server.hang(2.0)) for _ in range(TRIES))
+        assert is_once(lambda: is_lost_in_time(channel, lambda: server.hang(2.0)))
         server.set("speed", 8.0)
         wait_for(lambda: channel.latest()[3] == Quality.GOOD and channel.latest()[0][0] == 8.0)
         assert link.status().reconnects >= 1
@@ -214,9 +212,8 @@ def test_a_server_that_answers_and_tells_nothing_any_more_is_lost(server):
     link = linked(server.url, [tag("speed")])
     channel = link.subscribe(ProcessImage(), ["speed"], "task")
     with link:
-        assert any(
-            is_lost_in_time(channel, server.mute) and "said nothing for" in link.status().lost_reason
-            for _ in range(TRIES)
+        assert is_once(
+            lambda: is_lost_in_time(channel, server.mute) and "said nothing for" in link.status().lost_reason
         )
         wait_for(lambda: channel.latest()[3] == Quality.GOOD)
 
@@ -325,7 +322,7 @@ def test_a_silent_server_that_has_much_to_look_at_is_told_how_to_give_it_less(se
             wait_for(lambda: link.status().lost_reason)
             return "make `sampling` longer" in link.status().lost_reason
 
-        assert any(is_told() for _ in range(TRIES))
+        assert is_once(is_told)
 
 
 def test_a_server_that_would_say_too_seldom_that_it_lives_is_refused(server, monkeypatch):

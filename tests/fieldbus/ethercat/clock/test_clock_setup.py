@@ -17,13 +17,11 @@ from fieldbus.ethercat.wire.wire import Node, Wire
 from fieldbus.tags import Tag
 from scheduler.rights import use_fifo
 from tests.fieldbus.ethercat.buses import MASTER, simulated
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import PATIENCE_S, is_once, wait_for
 
 pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
 TAGS = [Tag("status", "uint16", "in", address=EthercatAddress("second", 0x6041, 0))]
 CYCLE_NS = 2_000_000
-TRIES = 5
-"""A machine that stands still loses the clock once, a fault each time."""
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_frames_are_held_in_phase_with_a_reference_that_drifts(bus: Bus) -> None
             rates = found.rate_ppm, status.clock_rate / 1000
             return (status.clock_jumps, status.clock_losses) == (0, 0) and rates == pytest.approx((100, 100), abs=40)
 
-    assert any(is_held() for _ in range(TRIES))
+    assert is_once(is_held)
 
 
 def _pulse_or_none(position: int) -> tuple[int, int, int] | None:

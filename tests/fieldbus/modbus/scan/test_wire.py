@@ -11,12 +11,11 @@ from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError
 from fieldbus.modbus.crc import with_crc
 from fieldbus.modbus.scan.wire import FIRST_NUMBER, RtuWire, TcpWire, frame_bytes
 from tests.devices import SerialLine, TcpDevice
+from tests.waiting import is_once
 
 PDU = bytes([3, 0, 0, 0, 1])
 GOOD = bytes([3, 2, 0x12, 0x34])
 SHORT_S, LONG_S = 0.05, 10.0
-TRIES = 5
-"""A peer that a busy machine holds up is late once, a fault is there each time."""
 REQUEST_BYTES = 7 + len(PDU)
 
 
@@ -145,7 +144,7 @@ def test_an_echo_is_not_the_answer():
                 wire.exchange(1, PDU, SHORT_S)
             return wire.oddities.has_echo
 
-    assert any(is_noted() for _ in range(TRIES))
+    assert is_once(is_noted)
 
 
 def test_a_late_answer_of_another_unit_is_noted():
@@ -165,7 +164,7 @@ def test_a_broken_frame_is_noise(answer):
                 wire.exchange(1, PDU, SHORT_S)
             return caught.type is GarbageError and wire.oddities.noise == len(answer)
 
-    assert any(is_noise() for _ in range(TRIES))
+    assert is_once(is_noise)
 
 
 @pytest.mark.parametrize(
