@@ -270,7 +270,7 @@ def test_a_link_that_stops_waits_for_an_axis_that_brakes_for_seconds(bus: Any) -
         return is_confirmed and device.objects.number(0x603F) == 0 and device.state == DriveState.SWITCH_ON_DISABLED
 
     try:
-        assert any(stands() for _ in range(TRIES))
+        assert is_once(stands)
     finally:
         device.objects.set_number(0x6085, quick)
 
