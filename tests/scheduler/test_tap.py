@@ -3,7 +3,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.counting import grown
 from tests.scheduler.fakes import ANY_AGE, EPOCH, PERIOD, Bench, bench, channel
 from tests.scheduler.models import scale
 from tests.scheduler.versions import Trial, Versions, tells
+from tests.waiting import wait_for
 
 
 def test_a_layout_has_the_tags_of_the_channels_that_a_task_reads_and_of_the_values_that_it_drives():
@@ -239,8 +239,7 @@ def test_a_scheduler_records_the_tasks_that_it_is_told_to(tmp_path):
     x.write([3.0])
     scheduler = Scheduler(tasks, taps={"a": TapTerms(path=tmp_path / "a", capacity=5000)})
     with scheduler:
-        while scheduler.rings["a"].head < 20:
-            time.sleep(0.001)
+        wait_for(lambda: scheduler.rings["a"].head >= 20)
     ring = scheduler.rings["a"]
     r = ring.records()
     assert list(scheduler.rings) == ["a"]

@@ -13,6 +13,7 @@ from plc_bindings.security.signing import serial_of, sign
 from plc_bindings.security.updates import SILENCE_S, Updates
 from plc_bindings.status import CallStatus
 from rt_engine.change import ChangeState
+from tests.waiting import wait_for
 
 MODEL = bytes(range(256)) * 40
 
@@ -245,8 +246,7 @@ def test_an_activation_goes_on_when_its_connection_ends_and_no_other_begins_mean
     other.data(0, MODEL)
     thread = threading.Thread(target=lambda: answers.append(client.activate("policy")))
     thread.start()
-    while not client._upload.is_activating or not plant.updates._one_at_a_time.locked():
-        pass
+    wait_for(lambda: client._upload.is_activating and plant.updates._one_at_a_time.locked())
     client.abort()
     plant.now += 10 * SILENCE_S
     assert client.begin("policy", 1, signature) == CallStatus.BUSY
