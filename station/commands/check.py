@@ -99,6 +99,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     from station.file.reactions import expected
     from station.file.reading import read_station
     from station.recorder.cost import cost_of
+    from station.terms.counting import many
     from station.wiring.parts import build
     from station.wiring.slices import spread
     from station.wiring.together import together
@@ -115,13 +116,13 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     slices, shared = list(spread(file.config, parts.models)), list(together(file.config, parts.models))
     reactions = list(expected(file.config, {one.task: one.cycles for one in slices}))
     recording = cost_of(file.config.recorder, parts.tasks) if file.config.recorder is not None else None
-    counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
+    counts = (("task", parts.tasks), ("model", parts.models), ("link", parts.links), ("tag", file.config.tags))
     models = {
         name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
         for name, model in parts.models.items()
     }
     if console is not None:
-        say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
+        say(console, f"{path}: good: " + ", ".join(many(len(things), name) for name, things in counts), "green")
         for name, ends in models.items():
             say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
             for note in parts.models[name].notes:
@@ -142,7 +143,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         "file": str(path),
         "runs": True,
         "problems": [asdict(problem) for problem in (*file.warnings, *parts.warnings)],
-        **{name: len(things) for name, things in counts},
+        **{f"{name}s": len(things) for name, things in counts},
         "signatures": models,
         "slices": [asdict(one) for one in slices],
         "together": [asdict(one) for one in shared],

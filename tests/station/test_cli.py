@@ -248,7 +248,7 @@ def test_nobody_runs(socket_folder, tmp_path, monkeypatch):
 def test_check(tmp_path):
     """`check` of a good file shows its models; of a good model what runs and what it costs."""
     text = rt_engine("check", write_station(tmp_path), tmp_path / "mean.onnx")
-    assert "good: 1 tasks, 1 models, 1 links, 3 tags" in text
+    assert "good: 1 task, 1 model, 1 link, 3 tags" in text
     assert "model mean: (x: float32[1, 2]) -> (y: float32[1, 1])" in text
     assert re.search(r"mean\.onnx: runs", text)
     assert "opset ai.onnx" in text

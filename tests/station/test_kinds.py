@@ -311,7 +311,7 @@ def test_kinds_are_in_the_schema(rt_engine):
 @pytest.mark.parametrize(
     ("change", "messages"),
     [
-        (("", ""), ["good: 1 tasks, 1 models, 1 links, 3 tags"]),
+        (("", ""), ["good: 1 task, 1 model, 1 link, 3 tags"]),
         (('"values.txt"', '"none.txt"'), [":9: error: links.shelf.path: no such file:"]),
         (('"left"', '"2 3"'), [':18: error: tags.a.address: "2 3" is no name']),
         (

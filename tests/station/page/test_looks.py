@@ -55,6 +55,26 @@ def test_nothing_is_wider_than_the_window(browser, panel, width, height):
         assert browser.run(BEYOND) == [], view
 
 
+NAMED = """
+const name = document.querySelector("#station"), verdict = document.querySelector("#verdict"), range = document.createRange();
+verdict.textContent = "outputs were safe, and held ".repeat(9);
+return ["cell", "a".repeat(90)].map((text) => {
+  name.textContent = text;
+  range.selectNodeContents(name);
+  return [new Set([...range.getClientRects()].map((box) => box.top)).size, verdict.getBoundingClientRect().width / innerWidth];
+});
+"""
+"""Lines that a short and a long name of the station take beside a long verdict, and the verdict's share of the width."""
+
+
+def test_a_long_verdict_leaves_the_stations_name_whole(browser, panel):
+    """A long name takes several lines, and leaves room for the verdict."""
+    shown(browser, panel, "audit")
+    (short, _), (long, share) = browser.run(NAMED)
+    assert short == 1 < long
+    assert share > 0.25
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_its_ground(browser, panel, scheme):
     """A graph with a chosen operator and its tensor, too."""
