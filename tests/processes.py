@@ -5,12 +5,17 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def state(pid: int) -> str:
+    """Its letter in proc_pid_stat(5), such as T: it is stopped. Empty: there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def is_running(pid: int) -> bool:
     """Does the process exist, and is it not just a remnant that nobody waited for?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return state(pid) not in ("", "Z")
 
 
 def children(pid: int) -> list[int]:

@@ -9,6 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.ops.base import FLOATS
+
 
 def is_absurd(shape: Iterable[int]) -> bool:
     """More elements than any machine has, even where another dimension is zero: NumPy cannot even make a view of it."""
@@ -20,6 +22,11 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     if value is None or value.const_value is None:
         return None
     return np.asarray(value.const_value.numpy())
+
+
+def is_float(value: ir.Value | None) -> bool:
+    """Is it float32 or float64?"""
+    return value is not None and value.dtype is not None and np.dtype(value.dtype.numpy()) in FLOATS
 
 
 _PREFIX = re.compile(r"^.*#\d+/")

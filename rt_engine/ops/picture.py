@@ -8,9 +8,10 @@ No operator of its own. Sums are those of `ops.convolve`, in the same order: the
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.panels import HALF, VECTOR
+from rt_engine.kernels.interface.panels import HALF
 from rt_engine.kernels.interface.picture import EDGE, PICTURE, kept_of, pitch_of, room_numbers
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.linear import packed_columns
 from rt_engine.ops.window import Window
 from rt_engine.program.calls import Buffer
 
@@ -21,7 +22,6 @@ USED = 0.75
 MOST_ROOM = 1 << 20
 """Numbers of its room: windows or steps of very many lines would ask for any memory."""
 _ELEMENT = np.dtype(np.float32).itemsize
-_LANES = VECTOR // _ELEMENT
 
 
 def picture_pays(x: Buffer, w: NDArray[np.float32], window: Window) -> bool:
@@ -29,7 +29,7 @@ def picture_pays(x: Buffer, w: NDArray[np.float32], window: Window) -> bool:
     if x.dtype != np.float32 or len(window.size) != 2 or x.shape[0] > 1 or x.shape[1] > MOST_CHANNELS:
         return False
     moves = window.strides[1] == 2 and window.dilations == (1, 1) and 0 <= window.begin[1] < EDGE
-    full = window.out[1] >= USED * (-(-window.out[1] // _LANES) * _LANES)
+    full = window.out[1] >= USED * packed_columns(window.out[1], x.dtype)
     small = window.kernel[1] <= EDGE and _room(x, w.shape[-1], window) <= MOST_ROOM
     return moves and full and small and w.shape[-1] == HALF // _ELEMENT
 

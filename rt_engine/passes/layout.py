@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.lower.lower import label
-from rt_engine.ops.base import FLOATS
 from rt_engine.ops.graph import add_constant, constant
 
 TWIN = ".last"
@@ -127,8 +126,3 @@ def moved_axis(axis: int, rank: int) -> int:
 def attributes_of(node: ir.Node) -> dict[str, Any]:
     """The attributes of a node, for a node like it."""
     return dict(node.attributes)
-
-
-def is_float(value: ir.Value | None) -> bool:
-    """Is it float32 or float64?"""
-    return value is not None and value.dtype is not None and np.dtype(value.dtype.numpy()) in FLOATS

@@ -7,14 +7,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import RT_DOMAIN
-from rt_engine.ops.graph import add_constant, constant
+from rt_engine.ops.graph import add_constant, constant, is_float
 from rt_engine.passes.layout import (
     ANCHORS,
     TWIN,
     Walk,
     attributes_of,
     carries,
-    is_float,
     moved_axis,
     shape_of,
     to_first,
@@ -107,13 +106,11 @@ def _global_pool(walk: Walk, node: ir.Node) -> bool:
         return False
     name = "ReduceMean" if node.op_type == "GlobalAveragePool" else "ReduceMax"
     axes = list(range(1, len(shape_of(x)) - 1))
-    walk.put(node, name, *_reduction(walk, node, name, walk.last[x], axes, keep=True))
+    walk.put(node, name, *_reduction(walk.last[x], axes, keep=True))
     return True
 
 
-def _reduction(
-    walk: Walk, node: ir.Node, name: str, x: ir.Value, axes: list[int], keep: bool
-) -> tuple[list[ir.Value], dict[str, Any]]:
+def _reduction(x: ir.Value, axes: list[int], keep: bool) -> tuple[list[ir.Value], dict[str, Any]]:
     """(inputs, attributes) of a reduction; our own lowering takes axes as an attribute for every opset."""
     return [x], {"axes": axes, "keepdims": int(keep)}
 
@@ -144,14 +141,14 @@ def _reduce(walk: Walk, node: ir.Node) -> bool:
         axes = list(range(rank))
     moved = sorted(moved_axis(a, rank) for a in axes)
     if node.attributes.get_int("keepdims", 1):
-        walk.put(node, node.op_type, *_reduction(walk, node, node.op_type, walk.last[x], moved, keep=True))
+        walk.put(node, node.op_type, *_reduction(walk.last[x], moved, keep=True))
         return True
     left = [to_last(rank)[a] for a in range(rank) if a not in moved]
     shape = shape_of(x)
     moving = [a for a in left if shape[a] != 1]
     if moving != sorted(moving):
         return False
-    inputs, attributes = _reduction(walk, node, node.op_type, walk.last[x], moved, keep=False)
+    inputs, attributes = _reduction(walk.last[x], moved, keep=False)
     out = node.outputs[0]
     now = walk.insert(node, node.op_type, inputs, attributes, shape_of(out), out.dtype, node.domain, True)
     _take_over(walk, node, now)

@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.ops.base import FLOATS, RT_DOMAIN
-from rt_engine.ops.graph import add_constant, constant, only_user, replace
+from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops.graph import add_constant, constant, is_float, only_user, replace
 from rt_engine.passes.compilation import Compilation
 
 
@@ -72,12 +72,8 @@ def _put(graph: ir.Graph, layer: _Layer) -> None:
     replace(graph, layer.nodes, ir.node("Linear", [layer.x, weights, bias], limits, domain=RT_DOMAIN, name=name))
 
 
-def _is_float(value: ir.Value | None) -> bool:
-    return value is not None and value.dtype is not None and np.dtype(value.dtype.numpy()) in FLOATS
-
-
 def _from_gemm(node: ir.Node) -> _Layer | None:
-    if node.op_type != "Gemm" or node.domain or not _is_float(node.inputs[0]):
+    if node.op_type != "Gemm" or node.domain or not is_float(node.inputs[0]):
         return None
     x, w = node.inputs[0], constant(node.inputs[1])
     c = node.inputs[2] if len(node.inputs) > 2 else None
@@ -97,7 +93,7 @@ def _from_gemm(node: ir.Node) -> _Layer | None:
 
 
 def _from_matmul(node: ir.Node) -> _Layer | None:
-    if node.op_type != "MatMul" or node.domain or not _is_float(node.inputs[0]):
+    if node.op_type != "MatMul" or node.domain or not is_float(node.inputs[0]):
         return None
     x, w = node.inputs[0], constant(node.inputs[1])
     if x is None or w is None or w.ndim != 2 or x.shape is None or len(x.shape) < 1:

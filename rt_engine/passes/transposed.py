@@ -9,11 +9,11 @@ import onnx_ir as ir
 from rt_engine.lower.lower import buffer_of
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal
 from rt_engine.ops.conv_transpose import geometry
-from rt_engine.ops.graph import add_constant, constant, only_user, replace
+from rt_engine.ops.graph import add_constant, constant, is_float, only_user, replace
 from rt_engine.ops.phases import phase_axis, phase_weights
 from rt_engine.ops.planes import planes_pay
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.layout import Walk, attributes_of, carries, is_float, shape_of, to_last
+from rt_engine.passes.layout import Walk, attributes_of, carries, shape_of, to_last
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.calls import Kind
 

@@ -18,7 +18,7 @@ window      lines of the picture under one of the output; the first of them is `
 room        [`kept_of` lines of the picture, channels, even or odd, `pitch_of` pixels], a ring: the n-th line from the first `top` on
             lies in place n % kept. Behind it the results of a line, as long for each column, and a turned block
 table       int32 [kept / step, depth], byte offsets in the room: an even or odd pixel of a channel and a line of the window. A row
-            for each place in the ring where windows begin
+            for each place in the ring where windows begin: no more than `lines`
 w           [depth, columns]; columns are whole half vectors
 """
 

@@ -24,6 +24,7 @@ from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Tag
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.fieldbus.modbus.serial_device import Serial
+from tests.processes import state
 from tests.waiting import wait_for
 
 NS = 1_000_000_000
@@ -166,7 +167,7 @@ def test_a_process_that_stood_still_sends_no_old_value_and_takes_none_for_new() 
                 if order == "stop":
                     time.sleep(0.05)
                     child.send_signal(signal.SIGSTOP)
-                    wait_for(lambda: _is_stopped(child.pid))
+                    wait_for(lambda: state(child.pid) == "T")
                     time.sleep(STANDS_S)
                     child.send_signal(signal.SIGCONT)
                 assert child.stdout.readline() == "done\n"
@@ -175,8 +176,3 @@ def test_a_process_that_stood_still_sends_no_old_value_and_takes_none_for_new() 
         wait_for(lambda: device.writes[-1][1] == -1.0)
     ages = [silent_s - value for silent_s, value in device.writes if value != -1.0 and silent_s]
     assert max(ages) < 0.9 * STANDS_S  # beyond TIMEOUT_S: what a busy computer adds between our clock and a system call
-
-
-def _is_stopped(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return file.read().rpartition(")")[2].split()[0] == "T"
